@@ -1,0 +1,64 @@
+# Airtime budget per sub-band over a sliding hour: the rule itself, no silence beyond it.
+#
+# Memory stays bounded by adding up airtime per minute, and the ledger never undercounts: a transmission is booked in
+# the minute in which it ends at the latest, and counts until that whole minute is an hour old. That errs by at most
+# 62 s and its own length.
+from .region_eu868 import SUB_BANDS
+
+# Source: ETSI EN 300 220-1 V3.1.1, 4.3.10: duty cycle is observed over an hour.
+WINDOW_S = 3600
+_STEP_S = 60
+
+
+class DutyCycle:
+    # bands: (first Hz, last Hz, permille, ...). Times are whole seconds of any clock that never goes backwards.
+    def __init__(self, bands=SUB_BANDS):
+        self._bands = bands
+        # Per band: minute, airtime in us, minute, airtime in us, ... oldest first
+        self._spent = [[] for _ in bands]
+
+    def _band(self, frequency_hz: int) -> int:
+        for index, band in enumerate(self._bands):
+            if band[0] <= frequency_hz < band[1]:
+                return index
+        return -1
+
+    def wait_s(self, now_s: int, frequency_hz: int, airtime_us: int) -> int:
+        # 0: may be sent now. Otherwise the seconds until it may; -1: never (outside every band or over the whole budget).
+        index = self._band(frequency_hz)
+        if index < 0:
+            return -1
+        # permille of an hour in us, a small int on 32-bit ports too
+        room_us = self._bands[index][2] * WINDOW_S * 1000 - airtime_us
+        if room_us < 0:
+            return -1
+        spent = self._spent[index]
+        while spent and _end_s(spent[0]) <= now_s:
+            del spent[:2]
+        room_us -= sum(spent[1::2])
+        wait_s = 0
+        for position in range(0, len(spent), 2):
+            if room_us >= 0:
+                break
+            room_us += spent[position + 1]
+            wait_s = _end_s(spent[position]) - now_s
+        return wait_s
+
+    def spend(self, now_s: int, frequency_hz: int, airtime_us: int) -> None:
+        # Books a transmission that starts at now_s or has just ended; it counts even when wait_s was not asked.
+        index = self._band(frequency_hz)
+        if index < 0:
+            return
+        spent = self._spent[index]
+        # now_s is a floor and may be the start: the end lies before now_s + 1 + airtime
+        step = (now_s + 1 + (airtime_us + 999999) // 1000000) // _STEP_S
+        if spent and spent[-2] >= step:
+            spent[-1] += airtime_us
+        else:
+            spent.append(step)
+            spent.append(airtime_us)
+
+
+def _end_s(step: int) -> int:
+    # When the last moment of that minute is an hour old
+    return (step + 1) * _STEP_S + WINDOW_S
