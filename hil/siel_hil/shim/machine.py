@@ -1,0 +1,318 @@
+# Shadows machine: pins, SPI, I2C, UART and ADC of the emulated board, on the coordinator's clock.
+# _wiring says which pin reaches which device; unwired pins are plain memory.
+import _link
+import io
+
+PWRON_RESET = 1
+HARD_RESET = 1
+WDT_RESET = 3
+DEEPSLEEP_RESET = 4
+SOFT_RESET = 5
+
+_selects = {}  # chip select pin -> SPI device
+_busy_pins = {}  # BUSY pin -> SPI device
+_lines = {}  # DIO1 pin -> SPI device, which is its interrupt line too
+_resets = {}  # NRST pin -> SPI device
+_outputs = {}  # other outputs that somebody watches -> index
+_busy_until = [0] * 4
+_dio1_level = [0] * 4
+_unique_id = b""
+_reset_cause = PWRON_RESET
+
+
+def _wire(wiring):
+    global _unique_id, _reset_cause
+    for index, spi in enumerate(wiring["spi"]):
+        _selects[spi["cs"]] = index
+        _busy_pins[spi["busy"]] = index
+        _lines[spi["dio1"]] = index
+        _resets[spi["reset"]] = index
+    for index, pin in enumerate(wiring["outputs"]):
+        _outputs[pin] = index
+    _unique_id = bytes.fromhex(wiring["unique_id"])
+    _reset_cause = wiring["reset_cause"]
+
+
+class Pin:
+    IN = 0
+    OUT = 1
+    OPEN_DRAIN = 2
+    PULL_UP = 1
+    PULL_DOWN = 2
+    IRQ_FALLING = 4
+    IRQ_RISING = 8
+
+    def __init__(self, id, mode=-1, pull=-1, *, value=None):
+        self.id = int(id[2:]) if isinstance(id, str) else id
+        self._value = 0
+        self.init(mode, pull, value=value)
+
+    def init(self, mode=-1, pull=-1, *, value=None):
+        if value is not None:
+            self(value)
+
+    def __call__(self, value=None):
+        pin = self.id
+        if value is None:
+            if pin in _busy_pins:
+                _link.spend(_link.CALL_US)
+                return 1 if _link.now_us < _busy_until[_busy_pins[pin]] else 0
+            if pin in _lines:
+                _link.exchange("D", _lines[pin])
+                return _link.payload[0]
+            return self._value
+        value = 1 if value else 0
+        changed = value != self._value
+        self._value = value
+        if pin in _selects:
+            _chip_select(_selects[pin], value)
+        elif pin in _resets and changed:
+            _link.exchange("N", _resets[pin] << 1 | value)
+            _note_busy(_resets[pin])
+        elif pin in _outputs and changed:
+            _link.exchange("P", _outputs[pin] << 1 | value)
+        return None
+
+    value = __call__
+
+    def on(self):
+        self(1)
+
+    def off(self):
+        self(0)
+
+    high = on
+    low = off
+
+    def irq(self, handler=None, trigger=12, *, hard=False, priority=1, wake=None):
+        if self.id in _lines:
+            _link.on_line(_lines[self.id], self, handler)
+
+
+_selected = -1
+_pending = bytearray()
+_watch_select = [True] * 4  # the falling edge itself matters: it wakes a sleeping chip
+
+
+def _chip_select(device, value):
+    # A falling edge and plain writes are told together with the first read or the rising edge: one exchange a command.
+    global _selected, _pending
+    if value == 0:
+        if _selected != device:
+            _selected = device
+            _pending = bytearray()
+            if _watch_select[device]:
+                _link.exchange("F", device)
+                _note_busy(device)
+    elif _selected == device:
+        _selected = -1
+        _link.spend(len(_pending))
+        _link.exchange("C", device, _pending)
+        _pending = bytearray()
+        _note_busy(device)
+
+
+def _note_busy(device):
+    # The answer: microseconds of BUSY, 24 bit, and whether the next falling edge must be told at once.
+    answer = _link.payload
+    _busy_until[device] = _link.now_us + (answer[0] | answer[1] << 8 | answer[2] << 16)
+    _watch_select[device] = answer[3] == 1
+
+
+class SPI:
+    MSB = 0
+    LSB = 1
+
+    def __init__(self, id, baudrate=1000000, **wiring):
+        pass
+
+    def init(self, **wiring):
+        pass
+
+    def deinit(self):
+        pass
+
+    def _transfer(self, data):
+        global _pending
+        if _selected < 0:
+            return b"\xff" * len(data)
+        if _pending:
+            _link.spend(len(_pending))
+            _link.exchange("S", _selected, _pending)
+            _pending = bytearray()
+        _link.spend(len(data))  # a byte takes 1 us at 8 MHz
+        n = _link.exchange("S", _selected, data)
+        return _link.payload[:n]
+
+    def write(self, buf):
+        if _selected >= 0:
+            _pending.extend(bytes(buf))
+
+    def read(self, n, write=0):
+        return bytes(self._transfer(bytes([write]) * n))
+
+    def readinto(self, buf, write=0):
+        buf[:] = self._transfer(bytes([write]) * len(buf))
+
+    def write_readinto(self, write_buf, read_buf):
+        read_buf[:] = self._transfer(bytes(write_buf))
+
+
+class I2C:
+    def __init__(self, id=0, *, scl=None, sda=None, freq=400000, timeout=50000):
+        self._bus = id
+
+    def writeto(self, addr, buf, stop=True):
+        _link.spend((len(buf) + 1) * 25)
+        _link.exchange("I", self._bus << 7 | addr, bytes(buf))
+        if not _link.payload[0]:
+            raise OSError(5)
+        return len(buf)
+
+    def readfrom(self, addr, nbytes, stop=True):
+        _link.spend((nbytes + 1) * 25)
+        n = _link.exchange("J", self._bus << 7 | addr, bytes([nbytes]))
+        if n != nbytes:
+            raise OSError(5)
+        return bytes(_link.payload[:n])
+
+    def readfrom_into(self, addr, buf, stop=True):
+        buf[:] = self.readfrom(addr, len(buf))
+
+    def scan(self):
+        found = []
+        for addr in range(8, 120):
+            try:
+                self.writeto(addr, b"")
+                found.append(addr)
+            except OSError:
+                pass
+        return found
+
+
+SoftI2C = I2C
+
+
+class UART(io.IOBase):
+    def __init__(self, id, baudrate=9600, bits=8, parity=None, stop=1, **options):
+        self._id = id
+        self._buffer = b""
+        self.init(baudrate, bits, parity, stop, **options)
+
+    def init(self, baudrate=9600, bits=8, parity=None, stop=1, *, rxbuf=256, txbuf=256, tx=None, rx=None, timeout=0, timeout_char=0, flow=0):
+        self._buffer = b""
+        _link.exchange("O", self._id, baudrate.to_bytes(4, "little") + rxbuf.to_bytes(2, "little"))
+
+    def deinit(self):
+        pass
+
+    def _fetch(self):
+        _link.refresh()
+        if _link.uart_waiting >> self._id & 1:
+            n = _link.exchange("R", self._id)
+            self._buffer += bytes(_link.payload[:n])
+
+    def any(self):
+        self._fetch()
+        return len(self._buffer)
+
+    def read(self, n=-1):
+        self._fetch()
+        if not self._buffer:
+            return None
+        if n < 0:
+            n = len(self._buffer)
+        out = self._buffer[:n]
+        self._buffer = self._buffer[n:]
+        return out
+
+    def readinto(self, buf, n=-1):
+        data = self.read(len(buf) if n < 0 else n)
+        if data is None:
+            return None
+        buf[: len(data)] = data
+        return len(data)
+
+    def readline(self):
+        self._fetch()
+        end = self._buffer.find(b"\n") + 1
+        return self.read(end) if end else None
+
+    def write(self, data):
+        data = bytes(data)
+        for start in range(0, len(data), 1024):
+            _link.exchange("U", self._id, data[start : start + 1024])
+        return len(data)
+
+    def flush(self):
+        pass
+
+    def txdone(self):
+        return True
+
+    def ioctl(self, request, argument):
+        if request == 3:
+            ready = argument & 4
+            if argument & 1 and (self._buffer or _link.uart_waiting >> self._id & 1):
+                ready |= 1
+            return ready
+        return 0
+
+
+class ADC:
+    def __init__(self, id):
+        self._id = id.id if isinstance(id, Pin) else id
+
+    def read_u16(self):
+        n = _link.exchange("A", self._id)
+        return _link.payload[0] | _link.payload[1] << 8 if n else 0
+
+
+class WDT:
+    def __init__(self, id=0, timeout=5000):
+        self._timeout_us = timeout * 1000
+        self.feed()
+
+    def feed(self):
+        _link.wdt_deadline_us = _link.now_us + self._timeout_us
+
+
+def unique_id():
+    return _unique_id
+
+
+def reset_cause():
+    return _reset_cause
+
+
+def reset():
+    _link.reset(HARD_RESET)
+
+
+def soft_reset():
+    _link.reset(SOFT_RESET)
+
+
+def idle():
+    _link.wait_until(_link.now_us + 1000, True)
+
+
+def lightsleep(ms=None):
+    _link.wait_until(1 << 60 if ms is None else _link.now_us + ms * 1000, False)
+
+
+def deepsleep(ms=None):
+    lightsleep(ms)
+    _link.reset(DEEPSLEEP_RESET)
+
+
+def freq(hz=None):
+    return 125000000
+
+
+def disable_irq():
+    return 0
+
+
+def enable_irq(state=0):
+    pass

@@ -1,0 +1,124 @@
+"""The coordinator: one event heap in integer microseconds, one participant at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any, TextIO
+
+
+class Event:
+    """One thing that will happen; ``cancel`` makes it not happen."""
+
+    __slots__ = ("args", "fn", "t_us")
+
+    def __init__(self, t_us: int, fn: Callable[..., None], args: tuple[Any, ...]) -> None:
+        self.t_us = t_us
+        self.fn: Callable[..., None] | None = fn
+        self.args = args
+
+    def cancel(self) -> None:
+        """Make sure that it does not happen; harmless afterwards."""
+        self.fn = None
+        self.args = ()
+
+
+class World:
+    """Virtual time, what happens in it, and the log whose hash is a run's identity.
+
+    Args:
+        seed: Feeds every random stream.
+        log_to: Receives the event log as JSON lines when given.
+    """
+
+    def __init__(self, seed: int, log_to: TextIO | None = None) -> None:
+        self.seed = seed
+        self.now_us = 0
+        self.horizon_us = 0
+        """No participant may run past this; ``run`` sets it."""
+        self.interrupted = False
+        self.events_run = 0
+        self.failure: BaseException | None = None
+        self._heap: list[tuple[int, int, Event]] = []
+        self._seq = 0
+        self._hash = hashlib.sha256()
+        self._log_to = log_to
+
+    def at(self, t_us: int, fn: Callable[..., None], *args: Any) -> Event:
+        """Let ``fn(*args)`` happen at ``t_us``, at once when that is past; equal times keep their order."""
+        self._seq += 1
+        event = Event(max(t_us, self.now_us), fn, args)
+        heappush(self._heap, (event.t_us, self._seq, event))
+        return event
+
+    def after(self, delay_us: int, fn: Callable[..., None], *args: Any) -> Event:
+        """Let ``fn(*args)`` happen ``delay_us`` from now."""
+        return self.at(self.now_us + delay_us, fn, *args)
+
+    def next_us(self) -> int | None:
+        """Return when the next event happens; None when there is none."""
+        heap = self._heap
+        while heap and heap[0][2].fn is None:
+            heappop(heap)
+        return heap[0][0] if heap else None
+
+    def may_run_to(self, t_us: int) -> bool:
+        """Say whether a participant may go on to ``t_us`` without anybody else being due before."""
+        if t_us > self.horizon_us or self.interrupted:
+            return False
+        first = self.next_us()
+        return first is None or first >= t_us
+
+    def run(self, until_us: int) -> None:
+        """Let everything up to ``until_us`` happen, or stop after the event that called ``interrupt``."""
+        self.horizon_us = until_us
+        self.interrupted = False
+        heap = self._heap
+        while heap and heap[0][0] <= until_us:
+            t_us, _seq, event = heappop(heap)
+            if event.fn is None:
+                continue
+            self.now_us = t_us
+            self.events_run += 1
+            event.fn(*event.args)
+            if self.failure is not None:
+                raise self.failure
+            if self.interrupted:
+                return
+        self.now_us = max(self.now_us, until_us)
+
+    def interrupt(self) -> None:
+        """Return from ``run`` after the present event, so that others see this moment first."""
+        self.interrupted = True
+
+    def fail(self, failure: BaseException) -> None:
+        """Void the run: ``run`` raises ``failure`` after the present event."""
+        if self.failure is None:
+            self.failure = failure
+
+    def log(self, source: str, kind: str, /, **fields: int | str | bytes | None) -> None:
+        """Append to the event log; the order of calls and every field enter the hash."""
+        line = json.dumps(
+            [self.now_us, source, kind, {k: v.hex() if isinstance(v, bytes) else v for k, v in fields.items()}],
+            separators=(",", ":"),
+        )
+        self._hash.update(line.encode())
+        self._hash.update(b"\n")
+        if self._log_to is not None:
+            self._log_to.write(line + "\n")
+
+    def event_hash(self) -> str:
+        """Return the identity of what happened so far, 64 hex digits."""
+        return self._hash.hexdigest()
+
+    def rng(self, purpose: str) -> random.Random:
+        """Return the random stream of one purpose: the same for a seed, whatever others draw."""
+        digest = hashlib.sha256(f"{self.seed}/{purpose}".encode()).digest()
+        return random.Random(int.from_bytes(digest, "big"))  # noqa: S311 - reproducible on purpose, no secret
+
+    def drop_all(self) -> None:
+        """Forget everything that was still to happen."""
+        self._heap.clear()
