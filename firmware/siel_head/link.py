@@ -74,7 +74,7 @@ MESSAGES = (
     # scheduled: taken. Every other outcome is final. counter_us: the start of the preamble, measured when on_air, else
     # as asked for. slack_us: time left when the request came, negative when too late.
     ("tx_outcome", 0x03, "IIBBBiI", ("boot_id", "tag", "chip", "outcome", "reason", "slack_us", "counter_us"), False),
-    # Counts since boot. overflow: good frames that found the store full. deaf: bit 0 is set while chip 0 does not listen.
+    # Counts since boot. overflow: good frames that found the store full. deaf: bit 0 set while chip 0 does not listen.
     (
         "stats",
         0x04,
