@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from siel_codecs.lorawan import (
     DataFrame,
     JoinRequest,

@@ -197,7 +197,8 @@ def encode_data_up(
     """
     mtype = MType.CONFIRMED_DATA_UP if confirmed else MType.UNCONFIRMED_DATA_UP
     f_ctrl = adr * _ADR | adr_ack_req * _ADR_ACK_REQ | ack * _ACK | class_b * _CLASS_B
-    return _encode_data(mtype, f_ctrl, (nwk_s_key, app_s_key), dev_addr, f_cnt32, f_port, payload, f_opts)
+    keys = nwk_s_key, app_s_key
+    return _encode_data(mtype, f_ctrl, keys, dev_addr, f_cnt32, f_port=f_port, payload=payload, f_opts=f_opts)
 
 
 def encode_data_down(
@@ -221,15 +222,17 @@ def encode_data_down(
     """
     mtype = MType.CONFIRMED_DATA_DOWN if confirmed else MType.UNCONFIRMED_DATA_DOWN
     f_ctrl = adr * _ADR | ack * _ACK | f_pending * _F_PENDING
-    return _encode_data(mtype, f_ctrl, (nwk_s_key, app_s_key), dev_addr, f_cnt32, f_port, payload, f_opts)
+    keys = nwk_s_key, app_s_key
+    return _encode_data(mtype, f_ctrl, keys, dev_addr, f_cnt32, f_port=f_port, payload=payload, f_opts=f_opts)
 
 
-def _encode_data(  # noqa: PLR0913 - the fields of one frame, gathered by the two public functions
+def _encode_data(
     mtype: MType,
     f_ctrl: int,
     keys: tuple[bytes, bytes],
     dev_addr: int,
     f_cnt32: int,
+    *,
     f_port: int | None,
     payload: bytes,
     f_opts: bytes,

@@ -69,6 +69,7 @@ class OpaqueFrame(msgspec.Struct, frozen=True, gc=False):
 Frame = DataFrame | JoinRequest | JoinAccept | OpaqueFrame
 
 _MTYPES: Final = tuple(MType)
+_F_OPTS_START: Final = 8
 _DATA_UP: Final = (MType.UNCONFIRMED_DATA_UP, MType.CONFIRMED_DATA_UP)
 
 
@@ -108,14 +109,14 @@ def _parse_data(phy: bytes, mtype: MType, length: int) -> DataFrame:
     if length < MIN_DATA_FRAME_BYTES:
         raise FrameError(f"a data frame has at least {MIN_DATA_FRAME_BYTES} bytes, this one {length}", offset=length)
     f_ctrl = phy[5]
-    end_of_f_opts = 8 + (f_ctrl & 15)
+    end_of_f_opts = _F_OPTS_START + (f_ctrl & 15)
     end = length - MIC_BYTES
     if end_of_f_opts > end:
         raise FrameError(f"FOptsLen {f_ctrl & 15} reaches {end_of_f_opts - end} bytes past the MAC payload", offset=5)
     f_port: int | None = None
     if end_of_f_opts < end:
         f_port = phy[end_of_f_opts]
-        if f_port == MAC_PORT and end_of_f_opts > 8:  # noqa: PLR2004 - where FOpts begins
+        if f_port == MAC_PORT and end_of_f_opts > _F_OPTS_START:
             raise FrameError("MAC commands in FOpts and on FPort 0 at once", offset=end_of_f_opts)
     uplink = mtype in _DATA_UP
     bit_6, bit_4 = f_ctrl & 0x40 != 0, f_ctrl & 0x10 != 0
@@ -130,7 +131,7 @@ def _parse_data(phy: bytes, mtype: MType, length: int) -> DataFrame:
         uplink and bit_4,
         bit_4 and not uplink,
         phy[6] | phy[7] << 8,
-        bytes(phy[8:end_of_f_opts]),
+        bytes(phy[_F_OPTS_START:end_of_f_opts]),
         f_port,
         bytes(phy[end_of_f_opts + 1 : end]),
         bytes(phy[end:]),
