@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import selectors
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import Context
-from typing import Any
+from typing import Any, TypeVar
 
 from siel_hil.errors import WorldStuckError
 from siel_hil.world import World
@@ -18,6 +18,7 @@ OUTSIDE_LIMIT_S = 30.0
 STUCK_TURNS = 1_000_000
 """Turns of the loop without a step of the clock that count as a hang; the busiest real moment takes hundreds."""
 _FOREVER_US = 1 << 62
+T = TypeVar("T")
 
 
 class _WorldSelector(selectors.DefaultSelector):
@@ -85,6 +86,10 @@ class _WorldSelector(selectors.DefaultSelector):
             self._wall_origin += time.monotonic() - asked
         return ready
 
+    def forget_turns(self) -> None:
+        """Start counting again, for the last turns of a loop that was found stuck."""
+        self._turns = 0
+
     def _count_turn(self) -> None:
         self._turns += 1
         if self._turns > STUCK_TURNS:
@@ -114,6 +119,20 @@ class WorldLoop(asyncio.SelectorEventLoop):
         self._world.interrupt()
         return super().call_soon(callback, *args, context=context)
 
+    def abandon(self) -> None:
+        """Cancel what is left; a task that does not end without time passing is dropped."""
+
+        async def end() -> None:
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.shutdown_asyncgens()
+
+        self._selector_of_world.forget_turns()
+        with suppress(WorldStuckError):
+            self.run_until_complete(end())
+
     @contextmanager
     def outside_work(self) -> Iterator[None]:
         """Hold the clock while an answer from outside is awaited."""
@@ -124,7 +143,21 @@ class WorldLoop(asyncio.SelectorEventLoop):
             self._selector_of_world.outside -= 1
 
 
-def run_in_world(world: World, main: Callable[[], Any], speed: float | None = None) -> Any:
-    """Run ``main()`` to its end on the world's clock and return its result."""
-    with asyncio.Runner(loop_factory=lambda: WorldLoop(world, speed)) as runner:
-        return runner.run(main())
+def run_in_world(world: World, main: Callable[[], Coroutine[Any, Any, T]], speed: float | None = None) -> T:
+    """Run ``main()`` to its end on the world's clock and return its result.
+
+    Args:
+        world: Whose time it is.
+        main: The coroutine function to run.
+        speed: None lets time jump; K holds the world back to K times wall time.
+
+    Raises:
+        HilError: A participant failed, or nothing can happen any more.
+    """
+    loop = WorldLoop(world, speed)
+    try:
+        return loop.run_until_complete(main())
+    finally:
+        world.drop_all()
+        loop.abandon()
+        loop.close()
