@@ -1,0 +1,75 @@
+"""Every text the gateway shows to people: what happened and what helps. Data is filled in by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ENGLISH: Final[dict[str, str]] = {
+    # -- reading a file
+    "file.missing": "cannot read the file ({reason}). Write one, or name another with --config",
+    "file.none": "there is no file {path}; write it, or take this key out",
+    "file.too_long": "the file has more than {limit} bytes; nothing that Siel reads is that long",
+    "file.not_utf8": "the file is not UTF-8 text; save it as UTF-8",
+    "file.syntax": "this is not TOML: {reason}",
+    # -- shape
+    "key.missing": "is missing; write it",
+    "key.unknown": "is not a key of this table. Known: {known}",
+    "key.unknown_near": 'is not a key of this table; do you mean "{near}"?',
+    "version.kind": 'kind "{value}" is not in this version; take the table out',
+    "version.use": "use {known}",
+    "version.table": "this table is not in this version; take it out",
+    "version.key": "is not in this version; take it out",
+    "version.value": '"{value}" is not in this version; use {known}',
+    "kind.unknown": "is none of {known}",
+    "kind.missing": "is missing; write one of {known}",
+    "table.expected": "must be a table: write [{name}]",
+    "table.array_expected": "must be an array of tables: write [[{name}]]",
+    "radio.none": "there is no radio; write at least one [[radio]]",
+    # -- values
+    "value.type": "must be {expected}",
+    "value.choice": "must be {expected}",
+    "value.range": "must be {relation} {limit}",
+    "value.items": "must have {relation} {limit} entries",
+    "value.text_length": "must have {relation} {limit} characters",
+    "type.int": "a whole number",
+    "type.float": "a number",
+    "type.string": "a text in quotes",
+    "type.bool": "true or false",
+    "type.array": "an array",
+    "type.table": "a table",
+    "value.other": "is not valid: {reason}",
+    "value.eui": 'must be an EUI-64: 16 hex digits, like "0016c001f1500812"',
+    "value.host_port": 'must be host and port, like "127.0.0.1:1700"',
+    "value.name": "must have 1 to {limit} letters, digits, dots, dashes or underscores, and no sign in front",
+    "value.title": "must have 1 to {limit} printable characters",
+    "value.path": "must be a path, as text",
+    "value.net_id": 'must be a NetID: 6 hex digits, like "000001"',
+    "value.url": "must be a URL with one of {schemes}, a host, and nothing behind the port",
+    "value.url_port": "must name a port, like udp://host:1700",
+    "value.url_password": 'a password must not stand in a URL; write password = {{ file = "..." }}',
+    "value.secret_inline": 'a secret must not stand in this file; write {{ file = "..." }}, {{ env = "..." }} or '
+    '{{ credential = "..." }}',
+    "value.one_of": "must have exactly one of {names}",
+    "value.frequency": "{frequency_hz} Hz with {bandwidth_hz} Hz bandwidth is not inside a band of {region}",
+    "value.data_rate": "{region} has no data rate with SF{spreading_factor} at {bandwidth_hz} Hz",
+    "value.head_spreading_factor": "a chip of a head hears one spreading factor; write one number from 7 to 12",
+    "value.repeated": "the same value stands here twice",
+    # -- across tables
+    "cross.duplicate": "is used already at {where}; give each its own",
+    "cross.codec": 'there is no codec "{codec}". {hint}',
+    "cross.codec_near": 'Do you mean "{near}"?',
+    "cross.codec_list": '"siel codec list" shows them',
+    "cross.tls_pair": "cert and key belong together; write both or none",
+    "cross.tls_unused": "{what} does not use this; take it out",
+    "cross.key_source": "write key_file or credential, not both",
+    "cross.user": "a password needs a user name: write mqtts://name@host",
+}
+
+
+def say(message: str, /, **values: object) -> str:
+    """Return the text of ``message`` with ``values`` filled in.
+
+    Raises:
+        KeyError: There is no such message, or a value is missing.
+    """
+    return ENGLISH[message].format(**values)
