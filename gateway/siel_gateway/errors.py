@@ -5,6 +5,7 @@
     GatewayError
     +-- ConfigError       the operator changes siel.toml
     +-- KeyStoreError     the operator looks after the key file or the store
+    +-- SealError         the caller forgets what was sealed
     +-- SecretError       the operator looks after a file, variable or credential with a password
     +-- GwmpError         a peer sent what is not Semtech UDP: count it, skip it
     +-- JournalInUseError another daemon has the journal: end
@@ -56,6 +57,10 @@ class KeyStoreError(GatewayError):
     def __init__(self, text: str, *, path: Path) -> None:
         super().__init__(text)
         self.path = path
+
+
+class SealError(GatewayError):
+    """Sealed bytes do not open: another key file, another context, or changed bytes."""
 
 
 class SecretError(GatewayError):

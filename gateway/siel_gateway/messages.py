@@ -63,6 +63,23 @@ ENGLISH: Final[dict[str, str]] = {
     "cross.tls_unused": "{what} does not use this; take it out",
     "cross.key_source": "write key_file or credential, not both",
     "cross.user": "a password needs a user name: write mqtts://name@host",
+    # -- keys
+    "store.missing": 'cannot read the key store {path} ({reason}). "siel keys new" makes one',
+    "store.not_one": "{path} is not a key store of Siel, or its beginning is damaged; restore it from a backup",
+    "store.version": "{path} is a key store of version {version}, which this Siel does not know; update Siel",
+    "store.wrong_key": "{key_source} is not the key of {path}; use the key file it was made with",
+    "store.damaged": "{path} was changed or damaged since it was written; restore it from a backup",
+    "store.too_long": "{path} has more than {limit} bytes; this is not a file that Siel wrote",
+    "store.not_written": "cannot write {path} ({reason}); look at the folder's owner and free space",
+    "store.app_key_bytes": "an AppKey has 16 bytes, not {length}",
+    "key_file.missing": 'cannot read the key file {path} ({reason}). "siel keys new" makes one for a new store',
+    "key_file.unnamed": "[keys] names neither key_file nor credential; write one",
+    "key_file.open_to_all": "everyone on this machine may read the key file {path}; run: chmod o= {path}",
+    "key_file.not_one": "{path} does not hold a key: 64 hex digits on one line",
+    "key_file.not_written": "cannot make the key file {path} ({reason})",
+    "credential.none": 'there is no credential "{name}": there is no CREDENTIALS_DIRECTORY. Use LoadCredential=',
+    "credential.missing": "cannot read the credential {path} ({reason}); look at LoadCredential= in the unit",
+    "seal.broken": "a sealed record does not open with this key file",
 }
 
 
