@@ -18,8 +18,6 @@ Tell = Callable[[str], None]
 """Takes one line for people."""
 
 DEBIAN_KEYS: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-APT_TIMEOUT_S: Final = 900
-"""Longest run of one apt-get; a package index over a slow line takes minutes, more is a hang."""
 
 _CONF: Final = """\
 Dir::State::lists "{home}/lists";
@@ -111,12 +109,17 @@ class Apt:
         (self._home / "apt.conf").write_text(conf)
 
     def update(self) -> None:
-        """Bring the package indexes up to date.
+        """Bring the package indexes up to date; one that fails beside others is told and passed over.
 
         Raises:
             AptError: No index could be read.
         """
-        self._run("apt-get", "update", progress=lambda what, size: self._tell(f"  index: {what}, {size}"))
+        said = self._run("apt-get", "update", progress=lambda what, size: self._tell(f"  index: {what}, {size}"))
+        warnings = [line for line in said.splitlines() if line.startswith(("W:", "E:"))]
+        if not any((self._home / "lists").glob("*_Packages*")):
+            raise AptError(f"no package index could be read: {' '.join(warnings[:2]) or 'this machine names none'}")
+        for warning in warnings:
+            self._tell(f"  {warning}")
 
     def version(self, package: str) -> str | None:
         """Return the version that would be taken; None if the indexes do not have the package."""
@@ -124,15 +127,13 @@ class Apt:
         found = re.search(r"^  Candidate: (\S+)", said, re.MULTILINE)
         return found[1] if found and found[1] != "(none)" else None
 
-    def main_site(self) -> tuple[str, str] | None:
-        """Return site and codename of the first Debian archive among the sources; None if there is none."""
-        said = self._run(
-            "apt-get", "indextargets", "--format", "$(SITE) $(LABEL) $(COMPONENT) $(CODENAME) $(CREATED_BY)"
-        )
+    def main_site(self) -> str | None:
+        """Return the site of the first main Debian archive among the sources; None if there is none."""
+        said = self._run("apt-get", "indextargets", "--format", "$(SITE) $(LABEL) $(COMPONENT) $(CREATED_BY)")
         for line in said.splitlines():
             match line.split():
-                case [site, "Debian", "main", codename, "Packages"] if "-" not in codename:
-                    return site, codename
+                case [site, "Debian", "main", "Packages"]:
+                    return site
         return None
 
     def download(self, packages: Sequence[str]) -> list[Path]:
@@ -165,7 +166,7 @@ class Apt:
         """Run one apt tool and return what it said; its download lines go to ``progress``."""
         command = [argv[0], *(["-c", str(self._home / "apt.conf")] if config else []), *argv[1:]]
         said: list[str] = []
-        with subprocess.Popen(  # noqa: S603 - apt's own tools with arguments from our tables
+        with subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -179,7 +180,7 @@ class Apt:
                 said.append(line)
                 if progress is not None and (get := _GET.match(line)):
                     progress(get[1], get[2] or "no size told")
-            code = process.wait(timeout=APT_TIMEOUT_S)
+            code = process.wait()  # it bounds its own waits: Acquire::http::Timeout
         text = "".join(said)
         if code != 0:
             faults = [line.strip() for line in said if line.startswith(("E:", "W:"))] or [
@@ -212,7 +213,7 @@ def unpack(archives: Sequence[Path], root: Path) -> dict[str, str]:
 
 
 def _dpkg_deb(*argv: str) -> str:
-    ran = subprocess.run(  # noqa: S603 - arguments are paths that apt-get wrote
+    ran = subprocess.run(
         ["dpkg-deb", *argv],  # noqa: S607 - found by PATH like every tool of the distribution
         stdin=subprocess.DEVNULL,
         capture_output=True,

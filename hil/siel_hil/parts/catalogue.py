@@ -73,11 +73,10 @@ MOSQUITTO_PART: Final = Part(
 )
 
 INSTALLERS: Final = {
-    "apt-get": "sudo apt-get install {packages}",
     "dnf": "sudo dnf install {name}",
     "zypper": "sudo zypper install {name}",
     "pacman": "sudo pacman -S {name}",
     "apk": "sudo apk add {name}",
     "brew": "brew install {name}",
 }
-"""Package manager found on PATH -> the command to tell; the first one found is told."""
+"""Package manager found on PATH, where there is no apt -> the command to tell."""

@@ -34,6 +34,7 @@ class Finder:
         cache: Folder for fetched trees; None is the checkout's, else the user's.
         tell: Takes one line for people.
         sources: apt sources instead of the machine's own.
+        trust: Options of the source line of a later release; None: it is signed by Debian's keys.
     """
 
     def __init__(
@@ -42,10 +43,13 @@ class Finder:
         cache: Path | None = None,
         tell: Tell = _tell_on_stderr,
         sources: str | None = None,
+        trust: str | None = None,
     ) -> None:
         self._environ = os.environ if environ is None else environ
         self._cache = cache_root(self._environ) if cache is None else cache
         self._tell, self._sources = tell, sources
+        keys = f"[signed-by={DEBIAN_KEYS}]" if DEBIAN_KEYS.is_file() else ""
+        self._trust = keys if trust is None else trust
         self._read: set[Path] = set()
 
     def find(self, part: Part, tool: Tool, *, fetch: bool = True) -> Program:
@@ -138,9 +142,8 @@ class Finder:
         site, later = own.main_site(), part.later_suites.get(distribution)
         if site is None or later is None:
             raise AptError(f"{distribution} {release} has no package {' or '.join(part.packages)}")
-        signed_by = f"[signed-by={DEBIAN_KEYS}] " if DEBIAN_KEYS.is_file() else ""
         self._tell(f"  {distribution} {release} has no {part.name}: taking that of {later}")
-        line = f"deb {signed_by}{site[0]} {later} main\n"
+        line = f"deb {self._trust} {site} {later} main\n"
         return self._index(self._cache / "apt" / f"{later}-{arch}", line, part), f"{distribution} {later}"
 
     def _index(self, home: Path, sources: str | None, part: Part) -> Apt:
@@ -161,11 +164,11 @@ class Finder:
     def _remedy(self, part: Part, tool: Tool) -> str:
         """Return the next step for this machine."""
         variable = next((tool.variable for tool in part.tools if tool.variable), "")
-        by_hand = f"or set {variable} to the path of {part.name} {tool.oldest_text} or newer" if variable else ""
+        by_hand = f"or set {variable} to the path of {part.tools[0].name} {tool.oldest_text} or newer"
         if available():
-            return f"With the mirror in reach, run `python -m siel_hil.parts` again, {by_hand}"
+            return f"With the package mirror in reach, run `{sys.executable} -m siel_hil.parts`, {by_hand}"
         for manager, command in catalogue.INSTALLERS.items():
-            if manager != "apt-get" and shutil.which(manager, path=self._environ.get("PATH")):
+            if shutil.which(manager, path=self._environ.get("PATH")):
                 return f"Run `{command.format(name=part.name)}`, {by_hand}"
         return f"Install {part.name} {tool.oldest_text} or newer so that it is on PATH, {by_hand}"
 

@@ -71,7 +71,7 @@ class Tool:
 def probe_version(tool: Tool, argv: tuple[str, ...]) -> tuple[int, ...] | None:
     """Start the program once and return its version; None if it does not start or is something else."""
     try:
-        ran = subprocess.run(  # noqa: S603 - the very program the caller is about to use
+        ran = subprocess.run(
             [*argv, *tool.probe],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
