@@ -1,9 +1,10 @@
 # The one place that knows which interpreter runs: every other module imports these names from here.
 # The ticks period is the port's own (2**30 on 32-bit ports): never write it down, always go through ticks_diff.
 try:
+    from time import sleep_ms, sleep_us, ticks_add, ticks_diff, ticks_ms, ticks_us
+
     from cryptolib import aes
     from micropython import const
-    from time import sleep_ms, sleep_us, ticks_add, ticks_diff, ticks_ms, ticks_us
 except ImportError:
     import time
 
@@ -32,10 +33,11 @@ except ImportError:
     def sleep_us(us):
         time.sleep(us / 1_000_000)
 
-    class aes:
+    class aes:  # noqa: N801 - the name that cryptolib gives it
         # cryptolib's object: mode 1 is ECB, 2 is CBC; a CBC object keeps its chain between calls
         def __init__(self, key, mode, iv=None):
-            cipher = Cipher(algorithms.AES(bytes(key)), modes.ECB() if mode == 1 else modes.CBC(bytes(iv)))
+            chain = modes.ECB() if mode == 1 else modes.CBC(bytes(iv))  # noqa: S305 - LoRaWAN is made of single blocks
+            cipher = Cipher(algorithms.AES(bytes(key)), chain)
             self._encrypt = cipher.encryptor().update
             self._decrypt = cipher.decryptor().update
 

@@ -12,10 +12,10 @@ _STEP_S = 60
 
 class DutyCycle:
     # bands: (first Hz, last Hz, permille, ...). Times are whole seconds of any clock that never goes backwards.
-    def __init__(self, bands=SUB_BANDS):
+    def __init__(self, bands: tuple[tuple[int, int, int, int], ...] = SUB_BANDS) -> None:
         self._bands = bands
         # Per band: minute, airtime in us, minute, airtime in us, ... oldest first
-        self._spent = [[] for _ in bands]
+        self._spent: list[list[int]] = [[] for _ in bands]
 
     def _band(self, frequency_hz: int) -> int:
         for index, band in enumerate(self._bands):
@@ -24,7 +24,7 @@ class DutyCycle:
         return -1
 
     def wait_s(self, now_s: int, frequency_hz: int, airtime_us: int) -> int:
-        # 0: may be sent now. Otherwise the seconds until it may; -1: never (outside every band or over the whole budget).
+        # 0: may be sent now. Otherwise the seconds to wait; -1: never (outside every band or over the whole budget).
         index = self._band(frequency_hz)
         if index < 0:
             return -1

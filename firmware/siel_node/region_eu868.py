@@ -12,6 +12,8 @@ DATA_RATES = (
     (7, 250000),
 )
 MAX_JOIN_DR = const(5)
+# The default channels and those of a CFList carry DR0 to this
+MAX_CHANNEL_DR = const(5)
 # N, the largest FRMPayload with empty FOpts, for DR0 to DR6, without repeater
 MAX_PAYLOAD_BYTES = (51, 51, 51, 115, 242, 242, 242)
 
@@ -32,8 +34,8 @@ RECEIVE_DELAY2_S = const(2)
 JOIN_ACCEPT_DELAY1_S = const(5)
 JOIN_ACCEPT_DELAY2_S = const(6)
 
-# (first Hz, last Hz, duty cycle in permille, ERP limit in dBm). Source: ETSI EN 300 220-2 V3.2.1 table B.1, bands K to Q
-# (863 to 865 of K counts 0.1 % for channels with access by duty cycle). What lies between is not usable.
+# (first Hz, last Hz, duty cycle in permille, ERP limit in dBm). Source: ETSI EN 300 220-2 V3.2.1 table B.1, bands K to
+# Q (863 to 865 of K counts 0.1 % for channels with access by duty cycle). What lies between is not usable.
 SUB_BANDS = (
     (863000000, 865000000, 1, 14),
     (865000000, 868000000, 10, 14),

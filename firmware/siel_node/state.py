@@ -1,0 +1,122 @@
+# What a node must still know after a power cut: counters that may never repeat, the session, what the network set.
+import struct
+
+from . import region_eu868 as region
+from ._compat import const
+
+# FCntUp is reserved this far ahead: one flash write for that many uplinks, and that many numbers lost by a power cut.
+F_CNT_BLOCK = const(32)
+# A 16-bit counter; when it is spent the device cannot join any more. Source: TS001-1.0.4 6.2.3
+DEV_NONCES = const(0x10000)
+
+# Never reorder: DevNonce and JoinNonce stay where they are, so that every later version can read them from any record.
+_VERSION = const(1)
+_NONCES = "<IIiI"
+_SESSION = "<16s16sIIIIHBBBBBBB"
+_NONCES_SIZE = struct.calcsize(_NONCES)
+_CHANNELS_AT = _NONCES_SIZE + struct.calcsize(_SESSION)
+_SIZE = _CHANNELS_AT + 4 * region.MAX_CHANNELS
+
+
+class State:
+    # tag: tells identities apart (see identity.py); another identity keeps DevNonce and nothing else.
+    def __init__(self, tag: int = 0) -> None:
+        self.tag = tag
+        # The next DevNonce to use, and the last JoinNonce accepted (-1: none)
+        self.dev_nonce = 0
+        self.join_nonce = -1
+        # Set by whoever changes something that must not be lost; cleared by whoever stored it
+        self.dirty = False
+        self.forget_session()
+
+    def forget_session(self) -> None:
+        self.joined = False
+        self.nwk_s_key = self.app_s_key = bytes(16)
+        self.dev_addr = 0
+        # Next FCntUp to use (in RAM), first one not reserved (stored), lowest FCntDown not used yet (0: none heard)
+        self.f_cnt_up = 0
+        self.f_cnt_up_reserved = 0
+        self.f_cnt_down = 0
+        self.rx_delay_s = region.RECEIVE_DELAY1_S
+        self.rx1_dr_offset = 0
+        self.rx2_frequency_hz = region.RX2_FREQUENCY_HZ
+        self.rx2_dr = region.RX2_DR
+        self.dr = 0
+        self.tx_power = 0
+        self.nb_trans = 1
+        self.channels_hz = [0] * region.MAX_CHANNELS
+        for index, frequency_hz in enumerate(region.DEFAULT_CHANNELS_HZ):
+            self.channels_hz[index] = frequency_hz
+        self.channel_mask = self.defined_channels()
+
+    def defined_channels(self) -> int:
+        mask = 0
+        for index, frequency_hz in enumerate(self.channels_hz):
+            if frequency_hz:
+                mask |= 1 << index
+        return mask
+
+    def next_f_cnt_up(self) -> int:
+        # Takes the next FCntUp; when it lies beyond what is reserved, the state is dirty and must be stored before use.
+        f_cnt = self.f_cnt_up
+        if f_cnt >= self.f_cnt_up_reserved:
+            self.f_cnt_up_reserved = f_cnt + F_CNT_BLOCK
+            self.dirty = True
+        self.f_cnt_up = f_cnt + 1
+        return f_cnt
+
+    def pack(self) -> bytearray:
+        data = bytearray(_SIZE)
+        struct.pack_into(_NONCES, data, 0, _VERSION, self.dev_nonce, self.join_nonce, self.tag)
+        struct.pack_into(
+            _SESSION,
+            data,
+            _NONCES_SIZE,
+            self.nwk_s_key,
+            self.app_s_key,
+            self.dev_addr,
+            self.f_cnt_up_reserved,
+            self.f_cnt_down,
+            self.rx2_frequency_hz,
+            self.channel_mask,
+            1 if self.joined else 0,
+            self.rx_delay_s,
+            self.rx1_dr_offset,
+            self.rx2_dr,
+            self.dr,
+            self.tx_power,
+            self.nb_trans,
+        )
+        for index, frequency_hz in enumerate(self.channels_hz):
+            struct.pack_into("<I", data, _CHANNELS_AT + 4 * index, frequency_hz)
+        return data
+
+    def unpack(self, data: bytes | bytearray) -> None:
+        # Takes over a stored record. One of another version or identity gives its DevNonce, which may never go back.
+        if len(data) < _NONCES_SIZE:
+            return
+        version, self.dev_nonce, join_nonce, tag = struct.unpack_from(_NONCES, data, 0)
+        if version != _VERSION or tag != self.tag or len(data) != _SIZE:
+            return
+        self.join_nonce = join_nonce
+        (
+            self.nwk_s_key,
+            self.app_s_key,
+            self.dev_addr,
+            self.f_cnt_up_reserved,
+            self.f_cnt_down,
+            self.rx2_frequency_hz,
+            self.channel_mask,
+            joined,
+            self.rx_delay_s,
+            self.rx1_dr_offset,
+            self.rx2_dr,
+            self.dr,
+            self.tx_power,
+            self.nb_trans,
+        ) = struct.unpack_from(_SESSION, data, _NONCES_SIZE)
+        self.joined = bool(joined)
+        # What was reserved may have been sent
+        self.f_cnt_up = self.f_cnt_up_reserved
+        for index in range(region.MAX_CHANNELS):
+            self.channels_hz[index] = struct.unpack_from("<I", data, _CHANNELS_AT + 4 * index)[0]
