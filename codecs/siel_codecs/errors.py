@@ -7,6 +7,7 @@
         BuildError            the caller asked for a frame that cannot exist: a fault of the caller, not of a peer
         PayloadError          an application payload cannot be made from these values
         SchemaError           a schema file is wrong: show every fault to whoever wrote it
+        EmitError             a target cannot express this schema: nothing is generated
         UnknownCodecError     no such codec: show the names there are
 
 No message carries a key. Attributes carry the data, the text is made from them.
@@ -96,6 +97,15 @@ class SchemaFault:
         """Return the fault as one line for a person."""
         place = file if self.line is None else f"{file}:{self.line}"
         return f"{place}: {self.field}: {self.reason}" if self.field else f"{place}: {self.reason}"
+
+
+class EmitError(CodecError):
+    """A target cannot express something that the schema says; there is no silent fallback."""
+
+    def __init__(self, codec: str, target: str, field: str, reason: str) -> None:
+        """``field`` names what cannot be expressed."""
+        super().__init__(f"{codec}: target {target}: {field}: {reason}")
+        self.codec, self.target, self.field, self.reason = codec, target, field, reason
 
 
 class UnknownCodecError(CodecError):
