@@ -23,7 +23,10 @@ from siel_hil.world import Event, World
 _HEAD: Final = struct.Struct("<BBHQ")
 _TIME: Final = struct.Struct("<Q")
 _GRANT: Final = ord("G")
-_STOP: Final = ord("X")
+_WAIT_FOR_LINE: Final = ord("W")
+_SLEEP: Final = ord("Z")
+_RESET: Final = ord("E")
+_ENDED: Final = ord("Y")
 HANG_LIMIT_S: Final = 20
 """Wall time without a request after which a process counts as hung; a long step takes milliseconds."""
 SHIM: Final = Path(__file__).parent / "shim"
@@ -161,7 +164,7 @@ class MicroPythonBoard:
         ]
         env = {**self._env, "MICROPYPATH": f"{SHIM}:.frozen"}
         # its own process group: Ctrl-C in the terminal is for the coordinator
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and shim
+        self._process = subprocess.Popen(
             command,
             env=env,
             stdin=subprocess.DEVNULL,
@@ -232,13 +235,13 @@ class MicroPythonBoard:
                 self._irq = 0
                 send(_HEAD.pack(_GRANT, mask, len(answer), world.now_us) + answer)
                 op, argument, t_us, data = self._receive()
-                if op in (87, 90):  # W, Z: wait until t_us; the payload says what time it is there
-                    self._wait(op == 87, _TIME.unpack(data)[0], t_us)
+                if op in (_WAIT_FOR_LINE, _SLEEP):  # until t_us; the payload says what time it is there
+                    self._wait(op == _WAIT_FOR_LINE, _TIME.unpack(data)[0], t_us)
                     return
-                if op == 69:  # E: it resets itself
+                if op == _RESET:
                     self._restart(argument)
                     return
-                if op == 89:  # Y: main ended, which no firmware does
+                if op == _ENDED:  # which no firmware does
                     raise ParticipantError(self.name, "its program ended: " + data.decode(errors="replace"))
                 if not world.may_run_to(t_us):
                     self._wake = world.at(t_us, self._deferred, do[op], argument, data)

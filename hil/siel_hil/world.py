@@ -117,7 +117,7 @@ class World:
     def rng(self, purpose: str) -> random.Random:
         """Return the random stream of one purpose: the same for a seed, whatever others draw."""
         digest = hashlib.sha256(f"{self.seed}/{purpose}".encode()).digest()
-        return random.Random(int.from_bytes(digest, "big"))  # noqa: S311 - reproducible on purpose, no secret
+        return random.Random(int.from_bytes(digest, "big"))
 
     def drop_all(self) -> None:
         """Forget everything that was still to happen."""

@@ -71,7 +71,7 @@ def test_a_task_that_never_waits_is_reported(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("siel_hil.loop.STUCK_TURNS", 1000)
 
     async def main() -> None:
-        while True:
+        while True:  # noqa: ASYNC110 - the fault under test
             await asyncio.sleep(0)
 
     with pytest.raises(WorldStuckError, match="never waits"):

@@ -108,7 +108,8 @@ def test_what_a_full_uart_buffer_does_not_take_is_lost_and_counted(boot: Boot) -
     world, peer = World(1), Peer()
     board = boot(
         world,
-        "import machine, time\nuart = machine.UART(0, 115200, rxbuf=64)\ntime.sleep(1)\nprint(uart.any())\ntime.sleep(9)\n",
+        "import machine, time\nuart = machine.UART(0, 115200, rxbuf=64)\n"
+        "time.sleep(1)\nprint(uart.any())\ntime.sleep(9)\n",
         wiring=Wiring(uarts={0: peer}),
     )
     world.at(100_000, lambda: peer.send(bytes(100)))
@@ -137,7 +138,9 @@ def test_flash_survives_a_power_cut(boot: Boot) -> None:
 def test_randomness_comes_from_the_seed(boot: Boot) -> None:
     def drawn(seed: int, name: str) -> str:
         world = World(seed)
-        board = boot(world, "import os, random, time\nprint(os.urandom(9), random.random())\ntime.sleep(9)\n", name=name)
+        board = boot(
+            world, "import os, random, time\nprint(os.urandom(9), random.random())\ntime.sleep(9)\n", name=name
+        )
         world.run(1_000)
         board.power_off()
         return lines_of(board)[0][1]
@@ -176,9 +179,9 @@ def test_a_killed_process_voids_the_run(boot: Boot) -> None:
     world = World(1)
     board = boot(world, "import time\nwhile True:\n    time.sleep(1)\n")
     world.run(1_500_000)
-    assert board._process is not None  # noqa: SLF001 - the test plays the kernel's part
-    board._process.kill()  # noqa: SLF001
-    board._process.wait()  # noqa: SLF001
+    assert board._process is not None
+    board._process.kill()
+    board._process.wait()
     with pytest.raises(ParticipantError, match=r"died|lost"):
         world.run(5_000_000)
 
