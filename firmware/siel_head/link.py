@@ -10,7 +10,7 @@ MAX_BODY_BYTES = 506  # kind, fields and payload; 2 of CRC make 508, 3 of COBS a
 MAX_PAYLOAD_BYTES = 255  # the largest PHYPayload a LoRa chip can carry
 
 # What a number in a message stands for. Only ever append.
-OUTCOMES = ("scheduled", "on_air", "too_late", "busy", "refused", "cancelled")
+OUTCOMES = ("scheduled", "on_air", "too_late", "busy", "refused", "cancelled", "unknown")
 REASONS = (
     "",
     "TOO_LATE",
@@ -72,9 +72,10 @@ MESSAGES = (
         True,
     ),
     # scheduled: taken. Every other outcome is final. counter_us: the start of the preamble, measured when on_air, else
-    # as asked for. slack_us: time left when the request came, negative when too late.
+    # as asked for. slack_us: time left when the request came, negative when too late. unknown: the chip has failed.
     ("tx_outcome", 0x03, "IIBBBiI", ("boot_id", "tag", "chip", "outcome", "reason", "slack_us", "counter_us"), False),
-    # Counts since boot. overflow: good frames that found the store full. deaf: bit 0 set while chip 0 does not listen.
+    # Counts since boot. overflow: good frames that found the store full. deaf: bit 0 is set while chip 0 has failed or
+    # was not configured.
     (
         "stats",
         0x04,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from siel_gateway.records import Crc, Outcome  # noqa: TC001 - msgspec resolves annotations at run time
+from siel_gateway.records import Crc, Outcome
 
 
 class ChipChannel(msgspec.Struct, frozen=True, kw_only=True):

@@ -158,7 +158,7 @@ class HeadLink:
             self._safe.remove(self._acked)
             self._ack_due = True
 
-    def transmit(  # noqa: PLR0913 - one argument per field of the link's tx message
+    def transmit(
         self,
         *,
         chip: int,

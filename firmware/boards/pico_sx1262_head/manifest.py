@@ -1,0 +1,5 @@
+# Freezes the head's firmware into a MicroPython build. board.py is made from board.toml.
+package("siel_node", base_path="../..", opt=3)
+package("siel_head", base_path="../..", opt=3)
+module("main.py", opt=3)
+module("board.py", opt=3)
