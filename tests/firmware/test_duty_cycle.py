@@ -74,4 +74,4 @@ def test_the_ledger_stays_small(pauses_s: list[int]) -> None:
         now_s += pause_s
         ledger.wait_s(now_s, BAND_1_PERCENT, 1000)
         ledger.spend(now_s, BAND_1_PERCENT, 1000)
-    assert len(ledger._spent[0]) <= 2 * 63  # noqa: SLF001 - the bound is on memory, which has no public face
+    assert len(ledger._spent[0]) <= 2 * 63
