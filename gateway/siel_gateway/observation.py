@@ -1,0 +1,114 @@
+"""From a decrypted uplink to what goes out: Observations."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol
+
+from siel_gateway.records import Observation, RxFrame, Uplink
+
+ID_BYTES: Final = 16
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Decoded(Protocol):
+    """What a codec makes of one payload."""
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """The values by name; a value that is not available is absent."""
+        ...
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """The units by name."""
+        ...
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What a reader of the values should know."""
+        ...
+
+    @property
+    def errors(self) -> Sequence[str]:
+        """Why there are no values, or not all."""
+        ...
+
+
+class Decoder(Protocol):
+    """The codec of a device."""
+
+    def decode(self, f_port: int, payload: bytes, recv_ms: int | None = None) -> Decoded:
+        """Take a payload apart; never raises, whatever the bytes are."""
+        ...
+
+
+def rfc3339(utc_ms: int) -> str:
+    """Return milliseconds since 1970 as ``2026-01-01T00:00:00.000Z``."""
+    return (_EPOCH + timedelta(milliseconds=utc_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def observation_id(dev_eui: str, phy_payload: bytes, sample: int) -> str:
+    """Return the identity of a sample, the same at every gateway that hears the frame.
+
+    Args:
+        dev_eui: 16 hex digits.
+        phy_payload: The frame as on air.
+        sample: Index of the sample in the frame, 0 to 255.
+    """
+    return hashlib.sha256(bytes.fromhex(dev_eui) + phy_payload + bytes((sample,))).digest()[:ID_BYTES].hex()
+
+
+def observe(
+    uplink: Uplink, *, device: str, codec: str, decoder: Decoder, gateway_id: str, received_ms: int
+) -> tuple[list[Observation], list[str]]:
+    """Decode an uplink; return one Observation per sample, and what the codec could not do.
+
+    There is none for a frame without an application payload, and none for a payload the codec refuses as a whole:
+    the frame itself stays in the journal.
+
+    Args:
+        uplink: Proven and decrypted.
+        device: The device's name.
+        codec: The codec's name.
+        decoder: The codec.
+        gateway_id: EUI of this gateway.
+        received_ms: UTC now, as the frame goes into the journal.
+    """
+    frame = uplink.frame
+    if not uplink.f_port or not uplink.payload:
+        return [], []
+    decoded = decoder.decode(uplink.f_port, uplink.payload, frame.received_ms)
+    if decoded.errors and not decoded.data:
+        return [], list(decoded.errors)
+    observation = Observation(
+        id=observation_id(uplink.dev_eui, frame.phy_payload, 0),
+        time=rfc3339(frame.received_ms),
+        received=rfc3339(received_ms),
+        clock=frame.clock,
+        late_s=max(0, received_ms - frame.received_ms) / 1000,
+        dev_eui=uplink.dev_eui,
+        device=device,
+        codec=codec,
+        f_port=uplink.f_port,
+        f_cnt=uplink.f_cnt,
+        data=dict(decoded.data),
+        units=dict(decoded.units),
+        warnings=[*decoded.warnings, *decoded.errors],
+        radio=_radio(frame, gateway_id),
+    )
+    return [observation], list(decoded.errors)
+
+
+def _radio(frame: RxFrame, gateway_id: str) -> dict[str, Any]:
+    return {
+        "gateway": gateway_id,
+        "radio": frame.radio,
+        "rssi_dbm": frame.rssi_dbm,
+        "snr_db": frame.snr_db,
+        "frequency_hz": frame.frequency_hz,
+        "spreading_factor": frame.spreading_factor,
+        "bandwidth_hz": frame.bandwidth_hz,
+    }
