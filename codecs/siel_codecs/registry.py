@@ -26,17 +26,18 @@ class Registry:
     def __init__(self, folders: Sequence[Path] = ()) -> None:
         """``folders`` are searched in their order, before the package's own."""
         self._folders = (*folders, PACKAGE_FOLDER)
+        self._names: list[str] | None = None
         self._loaded: dict[str, SchemaCodec] = {}
 
     def names(self) -> list[str]:
-        """Return the names of all codecs, sorted; a file that is wrong is found when it is loaded."""
-        found = {
-            f"{file.parent.name}/{file.stem}"
-            for folder in self._folders
-            if folder.is_dir()
-            for file in folder.glob("*/*.toml")
-        }
-        return sorted(filter(_NAME.fullmatch, found))
+        """Return the names of all codecs, sorted, as the folders were at the first question.
+
+        A file that is wrong is found when it is loaded.
+        """
+        if self._names is None:
+            files = [file for folder in self._folders if folder.is_dir() for file in folder.glob("*/*.toml")]
+            self._names = sorted(filter(_NAME.fullmatch, {f"{file.parent.name}/{file.stem}" for file in files}))
+        return list(self._names)
 
     def load(self, name: str) -> SchemaCodec:
         """Return a codec; the same object each time.

@@ -123,3 +123,23 @@ def full_f_cnt(last: int | None, f_cnt: int) -> int:
     if last is None:
         return f_cnt
     return last + (f_cnt - last & 0xFFFF)
+
+
+def find_f_cnt(nwk_s_key: bytes, phy: bytes, dev_addr: int, f_cnt: int, uplink: bool) -> int | None:
+    """Return the smallest whole counter under which the MIC of a data frame fits; None if there is none.
+
+    At most 65536 tries, for all upper halves that there are.
+
+    Args:
+        nwk_s_key: NwkSKey.
+        phy: The whole frame.
+        dev_addr: DevAddr.
+        f_cnt: The 16 bits on air.
+        uplink: Dir; False for a downlink.
+    """
+    body, mic = phy[:-MIC_BYTES], phy[-MIC_BYTES:]
+    for upper in range(1 << 16):
+        full = upper << 16 | f_cnt
+        if data_mic(nwk_s_key, body, dev_addr, full, uplink) == mic:
+            return full
+    return None
