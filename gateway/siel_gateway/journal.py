@@ -1,0 +1,478 @@
+"""The journal: everything heard and all that followed from it, durable in groups, without holding up the event loop.
+
+A frame, its observations and the state that it changed go into the batch that is being collected, in one turn of the
+event loop. :meth:`Journal.run` writes a batch 20 ms after its first entry in one transaction, off the loop, and only
+then resolves the future of :meth:`Journal.committed`. A kill loses whole batches or nothing, and what is lost was
+never acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol, Self
+
+import msgspec
+import structlog
+
+from siel_gateway.errors import CountersLostError, JournalFullError
+from siel_gateway.journal_counters import CounterStore
+from siel_gateway.journal_schema import encode_frame, encode_observation
+from siel_gateway.journal_store import Batch, JournalStore, Loaded, Sync, is_corrupt
+from siel_gateway.records import Observation, RxFrame
+from siel_gateway.seen import SeenSequences
+from siel_gateway.services import Services
+
+GROUP_COMMIT_S: Final = 0.02
+LAZY_COMMIT_S: Final = 1.0
+"""A cursor alone is worth no transaction of its own: forgotten, something is sent twice with the same id."""
+SYNC_S: Final = 1.0
+"""With ``sync = "normal"`` a power cut costs at most what was committed in this window."""
+EVICT_S: Final = 10.0
+"""While frames arrive."""
+IDLE_EVICT_S: Final = 600.0
+RETRY_FIRST_S: Final = 0.1
+RETRY_LAST_S: Final = 5.0
+CLOSE_ATTEMPTS: Final = 3
+MAX_UNCOMMITTED_FRAMES: Final = 20_000
+"""While commits fail; more would take the memory that the rest of the box needs."""
+MAX_SESSIONS: Final = 8
+"""Of one head; a frame of an older boot cannot come again."""
+CURSOR: Final = "@cursor"
+SEEN: Final = "@seen"
+
+COUNTERS: Final = (
+    "commits",
+    "commit_failures",
+    "maintenance_failures",
+    "set_aside",
+    "evicted_strangers",
+    "evicted_frames",
+    "evicted_observations",
+    "counters_lost",
+)
+
+log = structlog.get_logger("siel.journal")
+
+
+class JournalSettings(Protocol):
+    """``[journal]`` of siel.toml, as far as it matters here."""
+
+    @property
+    def max_bytes(self) -> int:
+        """Bound of the file."""
+        ...
+
+    @property
+    def max_age_days(self) -> int:
+        """Bound of the age of our devices' frames."""
+        ...
+
+    @property
+    def sync(self) -> Sync:
+        """``full`` survives a power cut with every commit."""
+        ...
+
+
+class DefaultSettings(msgspec.Struct, frozen=True):
+    """The defaults of ``[journal]``."""
+
+    max_bytes: int = 512 << 20
+    max_age_days: int = 30
+    sync: Sync = "normal"
+
+
+class Journal:
+    """One open journal; made by :meth:`open`, written by :meth:`run`.
+
+    Attributes:
+        counters: What happened, by the names of :data:`COUNTERS`.
+    """
+
+    def __init__(
+        self, services: Services, settings: JournalSettings, store: JournalStore, numbers: CounterStore
+    ) -> None:
+        self.counters = dict.fromkeys(COUNTERS, 0)
+        self._services = services
+        self._settings = settings
+        self._store = store
+        self._numbers = numbers
+        self._state: dict[str, dict[str, bytes]] = {}
+        self._seen: dict[str, dict[int, SeenSequences]] = {}
+        self._row = 0
+        self._observation_row = 0
+        self._batch = Batch()
+        self._writing: Batch | None = None
+        self._done: asyncio.Future[None] | None = None
+        self._writing_done: asyncio.Future[None] | None = None
+        self._wake = asyncio.Event()
+        self._unused: dict[str, int] = {}
+        self._unsynced = False
+        self._sync_due_us = 0
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._evict_due_us = 0
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    async def open(cls, path: Path, services: Services, settings: JournalSettings | None = None) -> Self:
+        """Open or create the journal; a corrupt file is set aside, reported, and a new one started.
+
+        Args:
+            path: Of the database file; counters stand beside it with the suffix ``.counters``.
+            services: Of the daemon.
+            settings: ``[journal]`` of siel.toml.
+
+        Raises:
+            JournalInUseError: Another process has it.
+            JournalNewerError: A later version wrote it.
+            OSError, sqlite3.Error: The file cannot be opened or created, and is not corrupt.
+        """
+        settings = settings or DefaultSettings()
+        store = JournalStore(path, settings.sync)
+        journal = cls(services, settings, store, CounterStore(path.with_name(path.name + ".counters")))
+        try:
+            await services.run_blocking(store.lock)
+            await journal._open()
+        except BaseException:
+            await services.run_blocking(store.close)
+            raise
+        return journal
+
+    async def run(self) -> None:
+        """Commit, sync and evict until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await asyncio.sleep(GROUP_COMMIT_S)
+            await self._commit()
+            await self._maintain()
+
+    async def close(self) -> None:
+        """Write what is left, keep the numbers given back, and let go; after :meth:`run` has ended.
+
+        What cannot be written even now was never acknowledged; its futures are cancelled.
+        """
+        try:
+            for attempt in range(CLOSE_ATTEMPTS):
+                if self._writing is None and self._batch_is_empty():
+                    break
+                if await self._try_commit():
+                    continue
+                if attempt + 1 < CLOSE_ATTEMPTS:
+                    await asyncio.sleep(RETRY_FIRST_S)
+            for future in (self._writing_done, self._done):
+                if future is not None:
+                    future.cancel()
+        finally:
+            if self._idle_timer is not None:
+                self._idle_timer.cancel()
+            try:
+                await self._services.run_blocking(lambda: self._numbers.close(self._unused))
+            except CountersLostError as fault:
+                log.error("counters_not_given_back", error=str(fault))
+            await self._services.run_blocking(self._store.close)
+
+    # -- what goes into the batch: synchronous, in one turn of the event loop ------------------------------------------
+
+    def seen(self, frame: RxFrame) -> bool:
+        """Say whether this frame is journalled already, or in the batch on its way there.
+
+        True means: drop it and wait for :meth:`committed` before acknowledging it again. Frames without a sequence
+        are never seen.
+        """
+        if frame.sequence is None:
+            return False
+        sessions = self._seen.get(frame.radio)
+        known = sessions.get(frame.radio_session) if sessions else None
+        return known is not None and frame.sequence in known
+
+    def add_frame(self, frame: RxFrame) -> int:
+        """Add ``frame`` to the batch and return its row, higher than all before.
+
+        Raises:
+            JournalFullError: Commits have failed for so long that it must be dropped, without acknowledgement.
+        """
+        pending = len(self._batch.frames) + (len(self._writing.frames) if self._writing else 0)
+        if pending >= MAX_UNCOMMITTED_FRAMES:
+            raise JournalFullError(f"{pending} frames wait for the disk")
+        self._row += 1
+        aged_ms = None if frame.clock == "none" else frame.received_ms
+        self._batch.frames[self._row] = (aged_ms, encode_frame(frame))
+        if frame.sequence is not None:
+            self._remember(frame.radio, frame.radio_session, frame.sequence)
+        self._wake.set()
+        return self._row
+
+    def mark_verified(self, row: int) -> None:
+        """Say that a key of ours has proven this frame's MIC, in the turn that added it: it is kept longer."""
+        if row in self._batch.frames:
+            self._batch.verified.add(row)
+
+    def add_observation(self, observation: Observation, row: int) -> int:
+        """Add what a frame says to the batch of that frame, which this marks as verified; return its own row."""
+        self.mark_verified(row)
+        self._observation_row += 1
+        self._batch.observations.append((self._observation_row, row, encode_observation(observation)))
+        self._wake.set()
+        return self._observation_row
+
+    def put(self, table: str, key: str, value: bytes) -> None:
+        """Set a value of the daemon's state in the batch; table names with ``@`` are the journal's own."""
+        self._batch.state[table, key] = value
+        self._wake.set()
+
+    def delete(self, table: str, key: str) -> None:
+        """Remove a value of the daemon's state in the batch."""
+        self._batch.state[table, key] = None
+        self._wake.set()
+
+    def set_cursor(self, consumer: str, row: int) -> None:
+        """Note that ``consumer`` is done with everything up to ``row``.
+
+        It is written in the batch of that row or a later one, so what is on disk never passes an uncommitted row.
+        """
+        value = msgspec.msgpack.encode(row)
+        if self.get(CURSOR, consumer) != value:
+            was_empty = self._batch_is_empty()
+            self._batch.state[CURSOR, consumer] = value
+            if was_empty:
+                asyncio.get_running_loop().call_later(LAZY_COMMIT_S, self._wake.set)
+
+    def committed(self) -> asyncio.Future[None]:
+        """Return the future that is done when everything added so far is committed; done already when it is.
+
+        It waits as long as commits fail, and is cancelled only by :meth:`close`.
+        """
+        if not self._batch_is_empty():
+            if self._done is None:
+                self._done = asyncio.get_running_loop().create_future()
+            # A cursor alone may wait; now somebody waits for it.
+            self._wake.set()
+            return self._done
+        if self._writing_done is not None:
+            return self._writing_done
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    # -- what can be asked --------------------------------------------------------------------------------------------
+
+    @property
+    def last_row(self) -> int:
+        """The row of the newest frame, 0 when there never was one."""
+        return self._row
+
+    @property
+    def last_observation_row(self) -> int:
+        """The row of the newest observation, 0 when there never was one."""
+        return self._observation_row
+
+    def cursor(self, consumer: str) -> int:
+        """Return what :meth:`set_cursor` noted last, 0 when there was nothing."""
+        value = self.get(CURSOR, consumer)
+        return msgspec.msgpack.decode(value, type=int) if value is not None else 0
+
+    def get(self, table: str, key: str) -> bytes | None:
+        """Return a value of the daemon's state, None when there is none."""
+        for batch in (self._batch, self._writing):
+            if batch is not None and (table, key) in batch.state:
+                return batch.state[table, key]
+        return self._state.get(table, {}).get(key)
+
+    def items(self, table: str) -> dict[str, bytes]:
+        """Return a whole table of the daemon's state."""
+        values: dict[str, bytes | None] = {**self._state.get(table, {})}
+        for batch in (self._writing, self._batch):
+            if batch is not None:
+                values.update({key: value for (name, key), value in batch.state.items() if name == table})
+        return {key: value for key, value in values.items() if value is not None}
+
+    async def frames_after(self, row: int, limit: int = 256) -> list[tuple[int, RxFrame]]:
+        """Return the next committed frames with their rows, in order.
+
+        Raises:
+            sqlite3.Error: The file cannot be read now.
+        """
+        return await self._services.run_blocking(lambda: self._store.frames_after(row, limit))
+
+    async def observations_after(self, row: int, limit: int = 256) -> list[tuple[int, Observation]]:
+        """Return the next committed observations with their rows, in order.
+
+        Raises:
+            sqlite3.Error: The file cannot be read now.
+        """
+        return await self._services.run_blocking(lambda: self._store.observations_after(row, limit))
+
+    # -- numbers that must never repeat -------------------------------------------------------------------------------
+
+    async def reserve(self, name: str, block: int) -> int:
+        """Return ``first`` once it is on disk that ``first`` to ``first + block - 1`` are taken.
+
+        Args:
+            name: Of the counter; a new one begins at 0.
+            block: How many numbers, 1 to 65536.
+
+        Raises:
+            CountersLostError: That cannot be made sure: do not transmit.
+        """
+        self._unused.pop(name, None)
+        return await self._services.run_blocking(lambda: self._numbers.reserve(name, block))
+
+    def give_back(self, name: str, first_unused: int) -> None:
+        """Name the first number of the newest block that was not used; kept by :meth:`close`, so do it right before."""
+        self._unused[name] = first_unused
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        blocking = self._services.run_blocking
+        try:
+            loaded = await blocking(self._store.open)
+        except sqlite3.Error as fault:
+            if not is_corrupt(fault):
+                raise
+            loaded = await self._start_anew(fault)
+        self._load(loaded)
+        try:
+            await blocking(self._numbers.open)
+        except CountersLostError as fault:
+            self.counters["counters_lost"] += 1
+            log.error("counters_lost", error=str(fault))
+
+    async def _start_anew(self, fault: sqlite3.Error) -> Loaded:
+        """Put a broken file out of the way and start a new one."""
+        aside = await self._services.run_blocking(lambda: self._store.set_aside(self._services.utc_ms() // 1000))
+        self.counters["set_aside"] += 1
+        log.error("journal_set_aside", error=str(fault), renamed_to=str(aside))
+        return await self._open_new_file()
+
+    async def _open_new_file(self) -> Loaded:
+        """Open a new file, in which the state of the old one goes on: ours, at the start what could be read."""
+        loaded = await self._services.run_blocking(self._store.open)
+        loaded.state = self._state or self._store.salvaged
+        rescued = Batch()
+        for table, values in loaded.state.items():
+            rescued.state.update({(table, key): value for key, value in values.items()})
+        await self._services.run_blocking(lambda: self._store.write(rescued))
+        return loaded
+
+    def _load(self, loaded: Loaded) -> None:
+        self._state = loaded.state
+        # Rows may be lost with a broken file; what the cursors say was used stays used.
+        cursors = [msgspec.msgpack.decode(value, type=int) for value in self._state.get(CURSOR, {}).values()]
+        highest = max(cursors, default=0)
+        self._row = max(loaded.last_row, highest)
+        self._observation_row = max(loaded.last_observation_row, highest)
+        found = [
+            (msgspec.msgpack.decode(value, type=tuple[int, list[int]]), key)
+            for key, value in self._state.get(SEEN, {}).items()
+        ]
+        for (_, bounds), key in sorted(found):
+            radio, _, session = key.rpartition("/")
+            self._seen.setdefault(radio, {})[int(session)] = SeenSequences(bounds)
+
+    def _remember(self, radio: str, session: int, sequence: int) -> None:
+        sessions = self._seen.setdefault(radio, {})
+        known = sessions.get(session)
+        if known is None:
+            known = sessions[session] = SeenSequences()
+            while len(sessions) > MAX_SESSIONS:
+                oldest = next(iter(sessions))
+                del sessions[oldest]
+                self._batch.state[SEEN, f"{radio}/{oldest}"] = None
+        known.add(sequence)
+        self._batch.state[SEEN, f"{radio}/{session}"] = msgspec.msgpack.encode((self._row, known.bounds))
+
+    def _batch_is_empty(self) -> bool:
+        return not (self._batch.frames or self._batch.observations or self._batch.state)
+
+    async def _commit(self) -> None:
+        """Write the batch, again and again until it is written."""
+        delay_s = RETRY_FIRST_S
+        while not await self._try_commit():
+            await asyncio.sleep(delay_s)
+            delay_s = min(2 * delay_s, RETRY_LAST_S)
+
+    async def _try_commit(self) -> bool:
+        """Write one batch, the unfinished one first; say whether it is on disk now."""
+        if self._writing is None:
+            if self._batch_is_empty():
+                return True
+            self._writing, self._batch = self._batch, Batch()
+            self._writing_done, self._done = self._done, None
+            if self._writing_done is None:
+                self._writing_done = asyncio.get_running_loop().create_future()
+        batch = self._writing
+        try:
+            if not self._store.is_open:
+                await self._open_new_file()
+            await self._services.run_blocking(lambda: self._store.write(batch))
+        except (sqlite3.Error, OSError) as fault:
+            self.counters["commit_failures"] += 1
+            log.error("commit_failed", error=str(fault), frames=len(batch.frames))
+            await self._replace_if_corrupt(fault)
+            return False
+        self._settle(batch)
+        return True
+
+    async def _replace_if_corrupt(self, fault: Exception) -> None:
+        if isinstance(fault, sqlite3.Error) and is_corrupt(fault):
+            # If that fails too, the next commit tries to open a new file.
+            with contextlib.suppress(sqlite3.Error, OSError):
+                await self._start_anew(fault)
+
+    def _settle(self, batch: Batch) -> None:
+        for (table, key), value in batch.state.items():
+            if value is None:
+                self._state.get(table, {}).pop(key, None)
+            else:
+                self._state.setdefault(table, {})[key] = value
+        done, self._writing_done, self._writing = self._writing_done, None, None
+        self.counters["commits"] += 1
+        if not self._unsynced:
+            self._unsynced = True
+            self._sync_due_us = self._services.monotonic_us() + int(SYNC_S * 1e6)
+            asyncio.get_running_loop().call_later(SYNC_S, self._wake.set)
+        if done is not None and not done.done():
+            done.set_result(None)
+
+    async def _maintain(self) -> None:
+        """Sync and evict when it is time, after the acknowledgements have gone out."""
+        now_us = self._services.monotonic_us()
+        if self._unsynced and now_us >= self._sync_due_us:
+            self._unsynced = False
+            await self._attempt(self._store.sync)
+        if now_us >= self._evict_due_us:
+            self._evict_due_us = now_us + int(EVICT_S * 1e6)
+            await self._attempt(self._evict_job())
+            if self._idle_timer is not None:
+                self._idle_timer.cancel()
+            delay_s = IDLE_EVICT_S if self._evict_due_us else GROUP_COMMIT_S
+            self._idle_timer = asyncio.get_running_loop().call_later(delay_s, self._wake.set)
+
+    async def _attempt(self, job: Callable[[], object]) -> None:
+        try:
+            await self._services.run_blocking(job)
+        except (sqlite3.Error, OSError) as fault:
+            self.counters["maintenance_failures"] += 1
+            log.error("journal_maintenance_failed", error=str(fault))
+            await self._replace_if_corrupt(fault)
+
+    def _evict_job(self) -> Callable[[], None]:
+        now_ms = self._services.utc_ms() if self._services.clock_trust() != "none" else None
+
+        def job() -> None:
+            evicted = self._store.evict(
+                now_ms=now_ms, max_bytes=self._settings.max_bytes, max_age_days=self._settings.max_age_days
+            )
+            self.counters["evicted_strangers"] += evicted.strangers
+            self.counters["evicted_frames"] += evicted.frames
+            self.counters["evicted_observations"] += evicted.observations
+            if evicted.unfinished:
+                self._evict_due_us = 0
+
+        return job
