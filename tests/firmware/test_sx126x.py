@@ -230,7 +230,8 @@ def test_symbol_count_is_never_less_than_asked(symbols: int) -> None:
 def test_frequency_is_within_a_step(frequency_hz: int) -> None:
     radio, chip = ready()
     radio.prepare_rx(frequency_hz, 7, 125000)
-    steps = int(next(command for command in chip.log if command.startswith("86")), 0)
+    (command,) = (command for command in chip.log if command.startswith("86"))
+    steps = int.from_bytes(bytes.fromhex(command)[1:], "big")
     assert abs(steps * 32_000_000 / 2**25 - frequency_hz) <= 0.5
 
 

@@ -225,6 +225,7 @@ class SX126x:
             self.flag.raised = False
             self._write(b"\x84\x04")
             self._asleep = True
+            sleep_us(500)  # it does not answer to a wake before [13.1.1]
 
     def _on_dio1(self, pin):
         self.irq_us = ticks_us()
