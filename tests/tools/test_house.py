@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from siel_gateway import config
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("firmware", "codecs", "gateway", "hil", "tools")
 CODE = [path for folder in (*FOLDERS, "tests") for path in sorted((ROOT / folder).rglob("*.py"))]
@@ -103,6 +105,13 @@ def test_a_source_root_holds_packages_only(folder: str) -> None:
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_every_folder_tells_its_reader_what_it_is(folder: str) -> None:
     assert (ROOT / folder / "README.md").stat().st_size > 0
+
+
+def test_the_configuration_shown_to_operators_is_one(tmp_path: Path) -> None:
+    shown = re.search(r"```toml\n(.*?)```", (ROOT / "gateway" / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert shown is not None
+    (tmp_path / "siel.toml").write_text(shown[1])
+    assert config.load(tmp_path / "siel.toml").radios[0].name == "mast"
 
 
 def test_what_is_pinned_covers_what_is_declared() -> None:
