@@ -175,9 +175,11 @@ class Mac:
 
     def failed(self, now_ms: int) -> None:
         # The radio did not do as told; something may have been on air, so its number is not used again.
-        self.duty_cycle.spend(now_ms // 1000, self.tx_frequency_hz, self.tx_airtime_us)
-        self._attempts = self.state.nb_trans
-        self._exchange_ends(now_ms)
+        if self._phase == _READY:
+            self.duty_cycle.spend(now_ms // 1000, self.tx_frequency_hz, self.tx_airtime_us)
+        if self._phase != _FREE:
+            self._attempts = self.state.nb_trans
+            self._exchange_ends(now_ms)
 
     def silent(self, now_ms: int) -> None:
         # The window closed without a frame for us.
