@@ -73,7 +73,7 @@ def tables_refuse(phy: bytes) -> bool:
         found = by_construct(phy)
     except construct.ConstructError:
         return True
-    return found["f_port"] == 0 and found["f_opts"] != b""
+    return bool(found["f_port"] == 0 and found["f_opts"])
 
 
 @given(st.one_of(st.binary(max_size=60), st.binary(min_size=254, max_size=257), LIKE_FRAMES))

@@ -33,7 +33,7 @@ VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "lorawan.json").re
 unhex = bytes.fromhex
 
 
-def of_kind(kind: str) -> Any:
+def of_kind(kind: str) -> pytest.MarkDecorator:
     found = [vector for vector in VECTORS if vector["kind"] == kind]
     assert found, f"no vector of kind {kind}"
     return pytest.mark.parametrize("vector", found, ids=[vector["id"] for vector in found])
@@ -63,7 +63,7 @@ def test_data_frame(vector: dict[str, Any]) -> None:
     key = nwk_s_key if frame.f_port == 0 else unhex(vector["appskey"] or vector["nwkskey"])
     plain = crypt_payload(key, frame.dev_addr, f_cnt, uplink, frame.frm_payload)
     assert plain == unhex(vector["plain"])
-    common = {
+    common: dict[str, Any] = {
         "f_port": frame.f_port,
         "payload": plain,
         "f_opts": frame.f_opts,
