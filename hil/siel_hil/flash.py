@@ -22,10 +22,12 @@ def format_flash(argv: Sequence[str], env: Mapping[str, str], flash: Path, files
     Raises:
         ImageError: MicroPython could not make it; the message holds its words.
     """
-    pairs = [word for name, content in files.items() for word in (name, content.hex())]
-    done = subprocess.run(  # noqa: S603 - our own interpreter and script
-        [*argv, str(SHIM / "format.py"), str(flash), *pairs],
+    # on stdin: MicroPython takes no argument longer than 255 characters
+    lines = "".join(f"{name} {content.hex()}\n" for name, content in files.items())
+    done = subprocess.run(
+        [*argv, str(SHIM / "format.py"), str(flash)],
         env=dict(env),
+        input=lines,
         capture_output=True,
         text=True,
         check=False,

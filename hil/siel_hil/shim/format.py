@@ -1,4 +1,4 @@
-# Makes a fresh flash file system with the files given: argv = flash file, then pairs of path and content (hex).
+# Makes a fresh flash file system with the files given: argv = flash file, stdin = lines of path and content (hex).
 import sys
 from binascii import unhexlify
 
@@ -34,7 +34,8 @@ class _Ram:
 flash = _Ram(sys.argv[1], 4096, 64)
 vfs.VfsLfs2.mkfs(flash)
 vfs.mount(vfs.VfsLfs2(flash), "/flash")
-for name, content in zip(sys.argv[2::2], sys.argv[3::2]):
+for line in sys.stdin:
+    name, content = line.rstrip("\n").split(" ")
     with open("/flash" + name, "wb") as file:
         file.write(unhexlify(content))
 vfs.umount("/flash")
