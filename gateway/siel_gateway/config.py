@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
+from siel_codecs import registry
 from siel_gateway import config_checks as checks
 from siel_gateway import config_version as version
 from siel_gateway.config_checks import Placed
@@ -132,7 +133,7 @@ class _Loader:
             *checks.check_radios(kinds["radio"]),
             *checks.check_upstreams(kinds["upstream"]),
             *checks.check_sinks(kinds["sink"]),
-            *checks.check_devices(devices, _codec_names()),
+            *checks.check_devices(devices, registry.names()),
         ]
         self._faults += (self._documents[finding.file].fault(finding) for finding in self._findings)
         if self._faults:
@@ -198,15 +199,15 @@ class _Loader:
             if model is None:
                 self._note(document, (*path, "kind"), _kind_text(name, kind))
                 continue
-            filled = {"name": kind, **self._kind_defaults(str(kind), raw, gateway_id), **raw}
+            filled = {"name": kind, **self._kind_defaults(name, str(kind), raw, gateway_id), **raw}
             self._later(document, path, name, raw)
             checked = self._model(document, path, model, filled)
             if checked is not None:
                 placed.append(Placed(checked, document.name, path))
         return placed
 
-    def _kind_defaults(self, kind: str, raw: dict[str, Any], gateway_id: str) -> dict[str, object]:
-        if kind == "semtech-udp" and "url" not in raw:
+    def _kind_defaults(self, name: str, kind: str, raw: dict[str, Any], gateway_id: str) -> dict[str, object]:
+        if (name, kind) == ("radio", "semtech-udp"):
             return {"gateway_id": gateway_id}
         if kind == "serial-head" and "channels" not in raw:
             # Three heads that say nothing hear the three channels on which joins come: the smallest useful set
@@ -268,11 +269,3 @@ def _kind_text(name: str, kind: object) -> str:
         return f"{text}, or {say('version.use', known=listed(built))}" if built else text
     known = listed((*built, *later))
     return say("kind.missing", known=known) if kind is None else say("kind.unknown", known=known)
-
-
-def _codec_names() -> list[str] | None:
-    try:
-        from siel_codecs import registry  # noqa: PLC0415
-    except ImportError:
-        return None
-    return list(registry.names())

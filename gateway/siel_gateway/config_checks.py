@@ -76,11 +76,9 @@ def check_sinks(sinks: Sequence[Placed]) -> Iterator[Finding]:
             yield Finding(item.file, (*item.path, "url"), say("cross.user"))
 
 
-def check_devices(devices: Sequence[Placed], codecs: Sequence[str] | None) -> Iterator[Finding]:
+def check_devices(devices: Sequence[Placed], codecs: Sequence[str]) -> Iterator[Finding]:
     """Every device is there once and its codec exists."""
     yield from _repeated(devices, DeviceConfig, "dev_eui", lambda device: device.dev_eui)
-    if codecs is None:
-        return
     known = set(codecs)
     for item, device in _of(devices, DeviceConfig):
         if device.codec not in known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -141,7 +142,7 @@ def test_a_store_that_cannot_be_written_stays_as_it_is(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keystore.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(KeyStoreError, match="No space left"):
         store.save()
     assert stored[0].read_bytes() == before
