@@ -3,46 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from siel_codecs.codec import Codec
 from siel_gateway.records import Observation, RxFrame, Uplink
 
 ID_BYTES: Final = 16
+MAX_SAMPLES: Final = 256
+"""The sample's index is one byte of its identity."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Decoded(Protocol):
-    """What a codec makes of one payload."""
-
-    @property
-    def data(self) -> Mapping[str, Any]:
-        """The values by name; a value that is not available is absent."""
-        ...
-
-    @property
-    def units(self) -> Mapping[str, str]:
-        """The units by name."""
-        ...
-
-    @property
-    def warnings(self) -> Sequence[str]:
-        """What a reader of the values should know."""
-        ...
-
-    @property
-    def errors(self) -> Sequence[str]:
-        """Why there are no values, or not all."""
-        ...
-
-
-class Decoder(Protocol):
-    """The codec of a device."""
-
-    def decode(self, f_port: int, payload: bytes, recv_ms: int | None = None) -> Decoded:
-        """Take a payload apart; never raises, whatever the bytes are."""
-        ...
 
 
 def rfc3339(utc_ms: int) -> str:
@@ -62,44 +32,48 @@ def observation_id(dev_eui: str, phy_payload: bytes, sample: int) -> str:
 
 
 def observe(
-    uplink: Uplink, *, device: str, codec: str, decoder: Decoder, gateway_id: str, received_ms: int
+    uplink: Uplink, *, device: str, codec: Codec, gateway_id: str, received_ms: int
 ) -> tuple[list[Observation], list[str]]:
     """Decode an uplink; return one Observation per sample, and what the codec could not do.
 
-    There is none for a frame without an application payload, and none for a payload the codec refuses as a whole:
-    the frame itself stays in the journal.
+    There is none for a frame without an application payload, and none for a payload the codec refuses: the frame
+    itself stays in the journal.
 
     Args:
         uplink: Proven and decrypted.
         device: The device's name.
-        codec: The codec's name.
-        decoder: The codec.
+        codec: The device's codec.
         gateway_id: EUI of this gateway.
         received_ms: UTC now, as the frame goes into the journal.
     """
     frame = uplink.frame
     if not uplink.f_port or not uplink.payload:
         return [], []
-    decoded = decoder.decode(uplink.f_port, uplink.payload, frame.received_ms)
-    if decoded.errors and not decoded.data:
-        return [], list(decoded.errors)
-    observation = Observation(
-        id=observation_id(uplink.dev_eui, frame.phy_payload, 0),
-        time=rfc3339(frame.received_ms),
-        received=rfc3339(received_ms),
-        clock=frame.clock,
-        late_s=max(0, received_ms - frame.received_ms) / 1000,
-        dev_eui=uplink.dev_eui,
-        device=device,
-        codec=codec,
-        f_port=uplink.f_port,
-        f_cnt=uplink.f_cnt,
-        data=dict(decoded.data),
-        units=dict(decoded.units),
-        warnings=[*decoded.warnings, *decoded.errors],
-        radio=_radio(frame, gateway_id),
-    )
-    return [observation], list(decoded.errors)
+    decoded = codec.decode(uplink.f_port, uplink.payload, frame.received_ms)
+    if decoded.errors:
+        return [], decoded.errors
+    radio = _radio(frame, gateway_id)
+    observations = []
+    for index, sample in enumerate(decoded.samples[:MAX_SAMPLES]):
+        time_ms = frame.received_ms if sample.time_ms is None else sample.time_ms
+        observation = Observation(
+            id=observation_id(uplink.dev_eui, frame.phy_payload, index),
+            time=rfc3339(time_ms),
+            received=rfc3339(received_ms),
+            clock=frame.clock,
+            late_s=max(0, received_ms - time_ms) / 1000,
+            dev_eui=uplink.dev_eui,
+            device=device,
+            codec=codec.name,
+            f_port=uplink.f_port,
+            f_cnt=uplink.f_cnt,
+            data=sample.data,
+            units={name: unit for name, unit in decoded.units.items() if name in sample.data},
+            warnings=decoded.warnings,
+            radio=radio,
+        )
+        observations.append(observation)
+    return observations, []
 
 
 def _radio(frame: RxFrame, gateway_id: str) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from siel_codecs.codec import Codec
 from siel_gateway.edge.blocks import Reservation
-from siel_gateway.observation import Decoder
 from siel_gateway.records import Observation, TxRequest
 
 DeliveryOutcome = Literal["queued", "on_air", "acked", "refused", "expired"]
@@ -31,8 +31,7 @@ class EdgeDevice(msgspec.Struct, frozen=True, kw_only=True):
     dev_eui: str
     join_eui: str = "0000000000000000"
     name: str
-    codec: str
-    decoder: Decoder
+    codec: Codec
     counted_dev_nonce: bool = True
     """DevNonce is a counter, as from LoRaWAN 1.0.4; False: random, each may be used once."""
 

@@ -215,7 +215,6 @@ class EdgeServer:
             uplink,
             device=device.name,
             codec=device.codec,
-            decoder=device.decoder,
             gateway_id=self._gateway_id,
             received_ms=now.utc_ms,
         )
