@@ -160,6 +160,16 @@ def test_join_accept_round_trip(
             decode_join_accept(other, phy)
 
 
+def test_reserved_bits_of_a_join_accept_are_ignored_but_proven() -> None:
+    key, plain = bytes(16), b"\x24" + bytes(12)
+    phy = plain[:1] + crypt_join_accept(key, plain[1:] + join_accept_mic(key, plain))
+    assert decode_join_accept(key, phy).dev_addr == 0
+    with pytest.raises(MicError):
+        decode_join_accept(key, b"\x20" + phy[1:])
+    with pytest.raises(FrameError):
+        decode_join_accept(key, b"\x40" + phy[1:])
+
+
 def test_an_unknown_cf_list_type_is_ignored() -> None:
     key, plain = bytes(16), b"\x20" + bytes(12) + bytes(15) + b"\x07"
     phy = plain[:1] + crypt_join_accept(key, plain[1:] + join_accept_mic(key, plain))

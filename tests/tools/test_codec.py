@@ -63,6 +63,11 @@ def test_encode_tells_what_saturates() -> None:
     assert result.stderr == "warning: humidity: 225 % is outside its range, sent as 100.0\n"
 
 
+def test_a_number_of_any_size_saturates() -> None:
+    result = siel("encode", "siel/climate", "--fport", "11", '{"humidity": 1' + "0" * 400 + "}")
+    assert (result.exit_code, result.stdout) == (0, "30002710ff\n")
+
+
 def test_a_payload_that_cannot_be_decoded_ends_with_1() -> None:
     result = siel("decode", "siel/climate", "--fport", "11", "22", "--json")
     assert result.exit_code == 1

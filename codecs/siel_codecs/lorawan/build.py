@@ -9,13 +9,13 @@ import msgspec
 
 from siel_codecs.errors import BuildError, FrameError, MicError
 from siel_codecs.lorawan import crypto
+from siel_codecs.lorawan.frames import JoinAccept, parse_phy
 from siel_codecs.lorawan.layout import (
     CF_LIST_BYTES,
     CF_LIST_FREQUENCIES,
     CF_LIST_TYPES,
     FREQUENCY_STEP_HZ,
     JOIN_ACCEPT,
-    JOIN_ACCEPT_BYTES,
     JOIN_REQUEST,
     MAC_PORT,
     MAX_F_OPTS_BYTES,
@@ -147,9 +147,10 @@ def decode_join_accept(app_key: bytes, phy: bytes) -> JoinAcceptBody:
         MicError: The key is not this frame's.
         BuildError: The key has the wrong length.
     """
-    if len(phy) not in JOIN_ACCEPT_BYTES or phy[0] != MType.JOIN_ACCEPT << 5:
-        raise FrameError("not a join-accept of 17 or 33 bytes", offset=0)
-    plain = crypto.open_join_accept(_key("app_key", app_key), phy[1:])
+    frame = parse_phy(phy)
+    if not isinstance(frame, JoinAccept):
+        raise FrameError("not a join-accept", offset=0)
+    plain = crypto.open_join_accept(_key("app_key", app_key), frame.encrypted)
     body, mic = plain[:-MIC_BYTES], plain[-MIC_BYTES:]
     if crypto.join_accept_mic(app_key, phy[:1] + body) != mic:
         raise MicError("join-accept", offset=len(phy) - MIC_BYTES, mic=mic)

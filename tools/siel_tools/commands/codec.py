@@ -178,11 +178,15 @@ def _print_decoded(decoded: Decoded) -> None:
 
 
 def _tell_saturation(codec: SchemaCodec, f_port: int, payload: bytes, data: dict[str, Any]) -> None:
+    from siel_codecs.schema.to_construct import exact
+
     sent = codec.decode(f_port, payload).data
     frame = next(frame for frame in codec.device.frames if frame.f_port == f_port)
     for field in frame.fields:
         asked = data.get(field.name)
-        if asked is not None and abs(asked - sent[field.name]) * field.den > field.num:
+        if asked is None:
+            continue
+        if abs(exact(asked, field.name) - exact(sent[field.name], field.name)) * field.den > field.num:
             unit = field.unit.display
             click.echo(
                 f"warning: {field.name}: {asked} {unit} is outside its range, sent as {sent[field.name]}", err=True
