@@ -7,8 +7,15 @@ from typing import Final
 
 import click
 
-COMMANDS: Final = ("codec", "demo", "frame", "gateway", "hil", "keys")
-"""Each names the module ``siel_tools.commands.<name>`` that holds a click command called ``command``."""
+COMMANDS: Final = {
+    "codec": "Payload codecs: list, show, decode, encode, generate.",
+    "demo": "Readings from emulated nodes through the gateway to a broker.",
+    "frame": "LoRaWAN frames: decode and encode.",
+    "gateway": "The gateway daemon: run it, check its configuration.",
+    "hil": "Run nodes, heads and the gateway in a simulated world.",
+    "keys": "The gateway's key store.",
+}
+"""Name and help of each; the module ``siel_tools.commands.<name>`` holds the click command as ``command``."""
 
 
 class LazyGroup(click.Group):
@@ -25,6 +32,11 @@ class LazyGroup(click.Group):
         command = importlib.import_module(f"siel_tools.commands.{cmd_name}").command
         assert isinstance(command, click.Command)  # noqa: S101 - narrows the type of a module attribute
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(cls=LazyGroup)
