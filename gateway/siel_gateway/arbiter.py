@@ -43,6 +43,11 @@ class Transmitter(Protocol):
         ...
 
     @property
+    def radio_session(self) -> int | None:
+        """Changes when the radio's counter starts anew; None before the first start."""
+        ...
+
+    @property
     def lead_us(self) -> int:
         """How long before the start of a transmission it must have the request."""
         ...
@@ -166,7 +171,8 @@ class Arbiter:
     async def _try(self, radio: Transmitter, timetable: Timetable, request: TxRequest, window: TxWindow) -> TxOutcome:
         now_us = self._monotonic_us()
         start_us = now_us if window.counter_us is None else radio.gateway_us(window.counter_us)
-        if not radio.connected or start_us is None:
+        restarted = request.radio_session is not None and request.radio_session != radio.radio_session
+        if not radio.connected or start_us is None or restarted:
             return TxOutcome(id=request.id, outcome="refused", reason="NO_RADIO", window=window)
         length_us = airtime_us(
             window.spreading_factor,

@@ -66,6 +66,8 @@ class TxRequest(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     """Who asked and hears the outcome: "edge", "upstream:<name>" or "operator"."""
     radio: str
+    radio_session: int | None = None
+    """The session whose counter the windows name: after a restart of the radio they mean nothing. None: any."""
     windows: tuple[TxWindow, ...]
     phy_payload: bytes
     invert_iq: bool = True
@@ -80,7 +82,7 @@ class TxOutcome(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     outcome: Outcome
     reason: str = ""
-    """The cause in one word of this list when refused: TOO_LATE TOO_EARLY COLLISION BUSY TX_FREQ AIRTIME DUTY_CYCLE NO_RADIO OTHER."""
+    """The cause when refused, one of TOO_LATE TOO_EARLY COLLISION BUSY TX_FREQ AIRTIME DUTY_CYCLE NO_RADIO OTHER."""
     window: TxWindow | None = None
     slack_us: int | None = None
     """Time left when the radio took the request; negative when it came too late."""

@@ -97,6 +97,7 @@ class Answers:
             id=request_id,
             origin="edge",
             radio=frame.radio,
+            radio_session=frame.radio_session,
             windows=_that_fit(opportunities, f_opts, downlink),
             phy_payload=phy_payload,
             dev_eui=dev_eui,

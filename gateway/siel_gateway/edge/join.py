@@ -123,6 +123,7 @@ class Joins:
             id=f"join-{dev_eui}-{join_nonce}",
             origin="edge",
             radio=frame.radio,
+            radio_session=frame.radio_session,
             windows=opportunities,
             phy_payload=phy_payload,
             dev_eui=dev_eui,
