@@ -81,7 +81,7 @@ class Medium:
         self.preamble_symbols_needed = preamble_symbols_needed
         self.tally = Tally()
         self.on_event: list[Callable[[str, dict[str, Any]], None]] = []
-        """Called with "transmit", "uplink", "downlink" or "duty_cycle" and what a live display wants to know."""
+        """Called with "transmit", "uplink", "downlink", "duty_cycle" or "power" and what a display wants to know."""
         self._receivers: list[Receiver] = []
         self._gateways: list[Receiver] = []
         self._air: list[Transmission] = []
@@ -174,6 +174,7 @@ class Medium:
         if kind in {"data", "join"} and (address := dev_addr(tx.payload, uplink=True)) is not None:
             self._addresses[address] = tx.station.name
         self.tally.start(tx, kind)
+        self._accuse("power", self.tally.audit.radiate(tx))
         world.log(
             "medium",
             "transmit",
@@ -262,7 +263,8 @@ class Medium:
     def _end(self, tx: Transmission, kind: Kind) -> None:
         self._air.remove(tx)
         if tx.t1_us > tx.t0_us:
-            self._audit(tx)
+            audit = self.tally.audit
+            self._accuse("duty_cycle", audit.spend(tx.station.name, tx.frequency_hz, tx.t0_us, tx.t1_us))
         start_us = self._critical_us(tx)
         for reception in tx.receptions.values():
             if reception.state == LOCKED:
@@ -349,12 +351,11 @@ class Medium:
         if self.on_event:
             self._tell("downlink", tx, kind="downlink", verdict=verdict, node=node, rssi_dbm=rssi_dbm)
 
-    def _audit(self, tx: Transmission) -> None:
-        violation = self.tally.audit.spend(tx.station.name, tx.frequency_hz, tx.t0_us, tx.t1_us)
+    def _accuse(self, law: str, violation: dict[str, Any] | None) -> None:
         if violation is not None:
-            self.world.log("medium", "duty_cycle", **violation)
+            self.world.log("medium", law, **violation)
             for hook in self.on_event:
-                hook("duty_cycle", violation)
+                hook(law, violation)
 
     def _tell(self, event: str, tx: Transmission, **more: Any) -> None:
         info = {

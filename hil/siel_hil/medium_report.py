@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -15,6 +16,9 @@ _JOIN_TYPES: Final = (0, 6)
 _DATA_UP_TYPES: Final = (2, 4)
 _DATA_DOWN_TYPES: Final = (3, 5)
 _DEV_ADDR_END: Final = 5
+DIPOLE_DB: Final = 2.15
+"""Gain of a half-wave dipole: the law counts ERP, EIRP = ERP + this."""
+_ROUNDING_DB: Final = 0.01
 WINDOW_US: Final = 3_600_000_000
 """Source: ETSI EN 300 220-1 V3.1.1, 5.4: duty cycle within one hour, at any point."""
 
@@ -65,19 +69,37 @@ class Fate:
         return dict(sorted(self.lost.items()))
 
 
-class DutyCycleAudit:
-    """Watches every transmitter against the law: any 3600 s, each sub-band, to the microsecond."""
+class LawAudit:
+    """Watches every transmitter against the law: power, and airtime in any 3600 s of each sub-band.
+
+    Source: ETSI EN 300 220-2 V3.2.1 table B.1.
+    """
 
     def __init__(self) -> None:
-        self.violations: list[dict[str, Any]] = []
+        self.duty_cycle: list[dict[str, Any]] = []
+        self.power: list[dict[str, Any]] = []
         self._spent: dict[tuple[str, int], deque[tuple[int, int]]] = {}
         self._sums: dict[tuple[str, int], int] = {}
 
-    def spend(self, transmitter: str, frequency_hz: int, t0_us: int, t1_us: int) -> dict[str, Any] | None:
-        """Count a transmission; return what is wrong when it breaks the law, and remember it.
+    def radiate(self, tx: Transmission) -> dict[str, Any] | None:
+        """Check the power of a transmission; return what is wrong when it breaks the law, and remember it."""
+        band = sub_band(tx.frequency_hz)
+        limit_dbm = SUB_BANDS[band][3] + DIPOLE_DB if band >= 0 else -math.inf
+        eirp_dbm = tx.power_dbm + tx.station.antenna_gain_db
+        if eirp_dbm <= limit_dbm + _ROUNDING_DB:
+            return None
+        violation = {
+            "transmitter": tx.station.name,
+            "frequency_hz": tx.frequency_hz,
+            "sub_band": band,
+            "t_us": tx.t0_us,
+            "eirp_cdbm": round(100 * eirp_dbm),
+        }
+        self.power.append(violation)
+        return violation
 
-        Source: ETSI EN 300 220-2 V3.2.1 table B.1.
-        """
+    def spend(self, transmitter: str, frequency_hz: int, t0_us: int, t1_us: int) -> dict[str, Any] | None:
+        """Count the airtime of a transmission; return what is wrong when it breaks the law, and remember it."""
         band = sub_band(frequency_hz)
         key = (transmitter, band)
         queue = self._spent.setdefault(key, deque())
@@ -100,7 +122,7 @@ class DutyCycleAudit:
             "airtime_us": inside,
             "allowed_us": allowed,
         }
-        self.violations.append(violation)
+        self.duty_cycle.append(violation)
         return violation
 
 
@@ -108,7 +130,7 @@ class Tally:
     """Counts fates, in all and per node."""
 
     def __init__(self) -> None:
-        self.audit = DutyCycleAudit()
+        self.audit = LawAudit()
         self._fates: dict[str, Fate] = {kind: Fate() for kind in ("data", "join", "other", "downlink")}
         self._nodes: dict[str, dict[str, Fate]] = {}
         self._airtime_us: dict[str, int] = {}
@@ -161,7 +183,8 @@ class Tally:
             "downlinks_received": down.received,
             "downlinks_on_air_lost": down.sorted_lost(),
             "downlinks_in_flight": down.in_flight,
-            "duty_cycle_violations": len(self.audit.violations),
+            "duty_cycle_violations": len(self.audit.duty_cycle),
+            "power_violations": len(self.audit.power),
             "airtime_us": dict(sorted(self._airtime_us.items())),
             "per_node": {name: self._node_report(name) for name in sorted(self._nodes)},
         }

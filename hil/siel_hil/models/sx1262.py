@@ -51,6 +51,8 @@ class SX1262(Sx1262Radio):
 
     def transfer(self, t_us: int, mosi: bytes) -> bytes:
         """Take bytes while selected and return as many; what follows a read opcode is not looked at."""
+        if not mosi:
+            return b""
         stream, at = self._stream, len(self._stream)
         stream += mosi
         op = stream[0]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from siel_hil.medium_report import DIPOLE_DB
 from siel_hil.models.sx1262_tables import (
-    DIPOLE_DB,
     LORA,
     PA_MAX_DBM,
     REG_IQ,

@@ -112,8 +112,6 @@ PA_MAX_DBM: Final = {(4, 7): 22, (3, 5): 20, (2, 3): 17, (2, 2): 14}
 """(paDutyCycle, hpMax) -> dBm that SetTxParams 22 gives. Source: table 13-21, SX1262."""
 TX_PARAM_MIN_DBM: Final = -9
 TX_PARAM_MAX_DBM: Final = 22
-DIPOLE_DB: Final = 2.15
-"""Gain of a half-wave dipole: EIRP = ERP + this."""
 RESET_IMAGE_BAND_MHZ: Final = (902, 928)
 """Section 9.2.1: the image is calibrated for this band at power-up."""
 
