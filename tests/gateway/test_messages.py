@@ -13,7 +13,7 @@ from siel_gateway.messages import ENGLISH, say
 
 PACKAGES = (Path(siel_gateway.__file__).parent, Path(siel_tools.__file__).parent)
 SOURCES = [path.read_text() for package in PACKAGES for path in package.rglob("*.py") if path.name != "messages.py"]
-NAMED = re.compile(r'"([a-z_]+(?:\.[a-z_]+)+)"')
+NAMED = re.compile(r"""["']([a-z0-9_]+\.[a-z0-9_.]+)["']""")
 
 
 def test_every_text_that_code_asks_for_exists() -> None:
