@@ -73,7 +73,7 @@ class Joins:
         digest = hashlib.sha256(frame.phy_payload).digest()[:16]
         if digest == device.join.digest and is_copy(frame, device.join.time_us):
             return "copies"
-        if request.join_eui != device.config.join_eui:
+        if device.config.join_eui not in (None, request.join_eui):
             effects.event("join_eui_differs", dev_eui=request.dev_eui, join_eui=request.join_eui)
             return "joins_refused"
         if not device.nonce_is_new(request.dev_nonce):

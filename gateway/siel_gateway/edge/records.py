@@ -29,7 +29,8 @@ class EdgeDevice(msgspec.Struct, frozen=True, kw_only=True):
     """One device whose home is this gateway."""
 
     dev_eui: str
-    join_eui: str = "0000000000000000"
+    join_eui: str | None = None
+    """None: whatever the device sends; its key proves it either way."""
     name: str
     codec: Codec
     counted_dev_nonce: bool = True

@@ -61,6 +61,10 @@ class EdgeServer:
         net_id: 24 bits.
         rx1_delay_s: RECEIVE_DELAY1 of new sessions, 1 to 15.
         adr: Value of the ADR bit in downlinks.
+
+    Attributes:
+        counters: What happened, by the names of :data:`COUNTERS`.
+        uplinks_received: Data frames heard, whosever they are; copies of our devices' over several radios count once.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class EdgeServer:
     ) -> None:
         plan = Plan(heard)
         self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
+        self.uplinks_received = 0
         self._gateway_id = gateway_id
         self._net_id = net_id
         self._random_bytes = random_bytes
@@ -129,6 +134,11 @@ class EdgeServer:
         """The journal could not reserve; the next step asks again."""
         self._blocks[reservation.counter].refused()
 
+    def unused(self) -> dict[str, int]:
+        """Return the first number of each counter that was not used, to give back when the daemon ends cleanly."""
+        firsts = {counter: blocks.peek() for counter, blocks in self._blocks.items()}
+        return {counter: first for counter, first in firsts.items() if first is not None}
+
     def handle(self, frame: RxFrame, now: Now) -> Effects:
         """Take a frame with good CRC, whatever it is.
 
@@ -167,6 +177,8 @@ class EdgeServer:
     def _data(self, frame: RxFrame, data: DataFrame, now: Now, effects: Effects) -> None:
         sessions = self._sessions.with_addr(data.dev_addr)
         proven = prove(frame, data, sessions)
+        if proven is None or proven.kind is not Kind.COPY:
+            self.uplinks_received += 1
         if proven is None:
             self._count("mic_failures" if sessions else "unknown_devices")
             if sessions:
