@@ -23,6 +23,11 @@ class Upstream(Protocol):
         """Whether the server answers, for every gateway EUI that it gets frames of."""
         ...
 
+    @property
+    def waiting(self) -> int:
+        """How many frames are sent and neither acknowledged nor given up."""
+        ...
+
     def offer(self, row: int, frame: RxFrame) -> None:
         """Take a frame right after it was added to the journal as ``row``; rows come in ascending order."""
         ...
