@@ -79,6 +79,13 @@ ENGLISH: Final[dict[str, str]] = {
     "key_file.not_written": "cannot make the key file {path} ({reason})",
     "credential.none": 'there is no credential "{name}": there is no CREDENTIALS_DIRECTORY. Use LoadCredential=',
     "credential.missing": "cannot read the credential {path} ({reason}); look at LoadCredential= in the unit",
+    # -- other secrets
+    "secret.no_env": "the environment variable {name} is not set",
+    "secret.unreadable": "cannot read the secret in {path} ({reason})",
+    "secret.not_text": "the secret in {path} is not UTF-8 text",
+    "secret.length": "the secret in {path} must have 1 to {limit} bytes",
+    "tls.missing": "there is no file {path}",
+    "tls.unusable": "{path} is not a usable PEM certificate or unencrypted key ({reason})",
     "seal.broken": "a sealed record does not open with this key file",
 }
 

@@ -1,0 +1,100 @@
+"""What an operator sends to a device, from a message of a broker to a :class:`Downlink`; pure, and trusting nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from siel_codecs.codec import Codec
+from siel_codecs.errors import PayloadError
+from siel_codecs.lorawan import MAX_FRM_PAYLOAD_BYTES
+from siel_gateway.edge.records import Delivery, DeliveryOutcome, Downlink
+
+MAX_COMMAND_BYTES: Final = 4096
+MAX_ID_CHARS: Final = 128
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
+_Time = Annotated[datetime, msgspec.Meta(tz=True)]
+_Port = Annotated[int, msgspec.Meta(ge=1, le=223)]
+"""Source: TS001-1.0.4 section 4.3.2: 1 to 223 belong to the application."""
+_Hex = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f]{2})*$", max_length=2 * MAX_FRM_PAYLOAD_BYTES)]
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The message as it stands on the wire."""
+
+    id: _Id
+    issued: _Time
+    expires: _Time
+    f_port: _Port
+    data: dict[str, Any] | None = None
+    bytes: _Hex | None = None
+    confirmed: bool = False
+
+
+class _OnlyId(msgspec.Struct):
+    id: _Id
+
+
+def read_command(
+    dev_eui: str, message: bytes, *, retained: bool, now_ms: int, codecs: Mapping[str, Codec]
+) -> Downlink | Delivery | None:
+    """Return the downlink that ``message`` asks for, or why there is none; None when not even its id can be read.
+
+    Args:
+        dev_eui: From the topic.
+        message: Its payload.
+        retained: Whether the broker had kept it: nobody is there to know when it was meant.
+        now_ms: UTC in milliseconds.
+        codecs: The codec of each device of ours, by DevEUI.
+    """
+    if len(message) > MAX_COMMAND_BYTES:
+        return None
+    try:
+        command = msgspec.json.decode(message, type=Command)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _malformed(dev_eui, message)
+    expires_ms = _utc_ms(command.expires)
+    outcome: DeliveryOutcome = "refused"
+    payload = b""
+    if retained:
+        reason = "RETAINED"
+    elif dev_eui not in codecs:
+        reason = "UNKNOWN_DEVICE"
+    elif expires_ms <= now_ms or command.expires < command.issued:
+        outcome, reason = "expired", "EXPIRED"
+    else:
+        payload, reason = _payload(command, codecs[dev_eui])
+    if reason:
+        return Delivery(dev_eui=dev_eui, id=command.id, outcome=outcome, reason=reason)
+    return Downlink(
+        id=command.id, f_port=command.f_port, payload=payload, confirmed=command.confirmed, expires_ms=expires_ms
+    )
+
+
+def _payload(command: Command, codec: Codec) -> tuple[bytes, str]:
+    """Return the payload, or the reason why there is none."""
+    if (command.data is None) == (command.bytes is None):
+        return b"", "DATA_OR_BYTES"
+    if command.bytes is not None:
+        return bytes.fromhex(command.bytes), ""
+    try:
+        return codec.encode(command.f_port, command.data or {}), ""
+    except PayloadError as error:
+        return b"", f"DATA: {error.reason}"
+
+
+def _malformed(dev_eui: str, message: bytes) -> Delivery | None:
+    try:
+        only = msgspec.json.decode(message, type=_OnlyId)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return Delivery(dev_eui=dev_eui, id=only.id, outcome="refused", reason="MALFORMED")
+
+
+def _utc_ms(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(milliseconds=1)

@@ -1,0 +1,291 @@
+"""Sink ``mqtt``: Observations, joins and delivery reports to a broker; commands for devices from it.
+
+QoS 1 both ways, MQTT 3.1.1, one session that the broker keeps, so that a command waits for a gateway that is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Final
+
+import aiomqtt
+import msgspec
+import structlog
+
+from siel_codecs.codec import Codec
+from siel_gateway.backoff import Backoff
+from siel_gateway.config_models import MqttSink
+from siel_gateway.edge.records import Delivery, Downlink, Joined
+from siel_gateway.observation import rfc3339
+from siel_gateway.records import Observation
+from siel_gateway.secrets import read_secret, tls_context
+from siel_gateway.services import Services
+from siel_gateway.sinks.commands import MAX_COMMAND_BYTES, read_command
+from siel_gateway.sinks.feed import Feed, ObservationLog
+
+PREFIX: Final = "siel/v1"
+WINDOW: Final = 100
+"""Observations on their way at once; mosquitto's own default for one client is 20, and it queues the rest."""
+MAX_EVENTS: Final = 256
+"""Joins and delivery reports kept while the broker is away."""
+MAX_COMMANDS: Final = 256
+"""Commands received and not yet looked at."""
+MAX_OUTCOMES: Final = 1024
+"""Commands whose last outcome is remembered, for a broker that delivers one twice."""
+KEEPALIVE_S: Final = 30
+ANSWER_LIMIT_S: Final = 20.0
+"""A broker that acknowledges nothing for so long counts as gone."""
+GOODBYE_LIMIT_S: Final = 2.0
+RETRY_FIRST_S: Final = 1.0
+RETRY_LAST_S: Final = 60.0
+
+_EUI: Final = re.compile(r"[0-9a-f]{16}")
+
+log = structlog.get_logger("siel.sink")
+
+Command = Callable[[str, Downlink], None]
+"""Takes a DevEUI and what an operator wants it to get; the outcomes come through :meth:`Mqtt.delivered`."""
+
+
+class _State(msgspec.Struct):
+    online: bool
+    since: str | None
+    """None in the last will: the broker sends it, and nobody can know beforehand when."""
+
+
+class _JoinMessage(msgspec.Struct):
+    dev_eui: str
+    dev_addr: str
+    time: str
+
+
+class _AckMessage(msgspec.Struct):
+    id: str
+    outcome: str
+    reason: str
+    slack_us: int | None
+
+
+class Mqtt:
+    """One broker.
+
+    Attributes:
+        connected: Whether the broker has accepted us and has not gone since.
+    """
+
+    def __init__(
+        self,
+        config: MqttSink,
+        gateway_id: str,
+        services: Services,
+        journal: ObservationLog,
+        codecs: Mapping[str, Codec],
+        command: Command,
+    ) -> None:
+        """Read passwords and certificates; connect to nothing before :meth:`run`.
+
+        Args:
+            config: Of this sink.
+            gateway_id: 16 hex digits, in every topic.
+            services: Of the daemon.
+            journal: Where Observations and this sink's place in them are.
+            codecs: The codec of each device of ours, by DevEUI.
+            command: Takes what operators want.
+
+        Raises:
+            SecretError: A password or certificate is not where siel.toml says.
+        """
+        self.name = config.name
+        self.counters: Counter[str] = Counter()
+        self.connected = False
+        self._address = config.address
+        self._username = config.username
+        self._password = read_secret(config.password, os.environ) if config.password else None
+        self._tls = tls_context(config.tls) if config.uses_tls else None
+        self._prefix = f"{PREFIX}/{gateway_id}"
+        self._client_id = f"siel-{gateway_id}-{config.name}"
+        self._services = services
+        self._codecs = codecs
+        self._command = command
+        self._feed = Feed(f"sink:{config.name}", journal)
+        self._events: deque[tuple[str, bytes]] = deque()
+        self._event_added = asyncio.Event()
+        self._outcomes: OrderedDict[tuple[str, str], Delivery | None] = OrderedDict()
+
+    @property
+    def pending(self) -> int:
+        """How many Observations the broker has not acknowledged."""
+        return self._feed.pending
+
+    def offer(self, row: int, observation: Observation) -> None:
+        """Take note of a new row of the journal."""
+        self._feed.offer(row, observation)
+
+    def joined(self, joined: Joined) -> None:
+        """Publish that a device has joined."""
+        message = _JoinMessage(joined.dev_eui, f"{joined.dev_addr:08x}", joined.time)
+        self._add_event(f"{self._prefix}/device/{joined.dev_eui}/join", msgspec.json.encode(message))
+
+    def delivered(self, delivery: Delivery) -> None:
+        """Publish what became of a command, if it came through this broker."""
+        known = (delivery.dev_eui, delivery.id)
+        if known in self._outcomes:
+            self._outcomes[known] = delivery
+            self._report(delivery)
+
+    async def run(self) -> None:
+        """Hold a connection until cancelled; one that fails is tried again, later and later."""
+        backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
+        while True:
+            try:
+                await self._session(backoff)
+            except* aiomqtt.MqttError as group:
+                self.counters["disconnected"] += 1
+                log.warning("broker_away", sink=self.name, reason=str(_first(group)))
+            await asyncio.sleep(backoff.next_s())
+
+    async def _session(self, backoff: Backoff) -> None:
+        async with self._connection() as client:
+            backoff.reset()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._send_observations(client, tasks), name=f"sink[{self.name}].up")
+                    tasks.create_task(self._send_events(client), name=f"sink[{self.name}].events")
+                    tasks.create_task(self._receive(client), name=f"sink[{self.name}].down")
+            finally:
+                self.connected = False
+                self._feed.take_back()
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[aiomqtt.Client]:
+        host, port = self._address
+        client = aiomqtt.Client(
+            host,
+            port,
+            username=self._username,
+            password=self._password,
+            identifier=self._client_id,
+            clean_session=False,
+            will=aiomqtt.Will(f"{self._prefix}/state", msgspec.json.encode(_State(False, None)), qos=1, retain=True),
+            timeout=ANSWER_LIMIT_S,
+            keepalive=KEEPALIVE_S,
+            max_queued_incoming_messages=MAX_COMMANDS,
+            max_inflight_messages=WINDOW,
+            tls_context=self._tls,
+        )
+        client.pending_calls_threshold = 2 * WINDOW
+        with self._services.outside_work():
+            await client.__aenter__()
+        try:
+            with self._services.outside_work():
+                await client.subscribe(f"{self._prefix}/device/+/down", qos=1)
+            await self._publish_state(client, online=True)
+            self.connected = True
+            self.counters["connected"] += 1
+            log.info("broker_connected", sink=self.name, host=host, port=port)
+            yield client
+        finally:
+            await self._leave(client)
+
+    async def _leave(self, client: aiomqtt.Client) -> None:
+        """Say goodbye where somebody is left to hear it; otherwise the broker publishes the last will."""
+        with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+            async with asyncio.timeout(GOODBYE_LIMIT_S):
+                await self._publish_state(client, online=False)
+        with self._services.outside_work(), contextlib.suppress(aiomqtt.MqttError):
+            await client.__aexit__(None, None, None)
+
+    async def _publish_state(self, client: aiomqtt.Client, *, online: bool) -> None:
+        state = _State(online, rfc3339(self._services.utc_ms()))
+        await self._publish(client, f"{self._prefix}/state", msgspec.json.encode(state), retain=True)
+
+    async def _publish(self, client: aiomqtt.Client, topic: str, message: bytes, *, retain: bool = False) -> None:
+        with self._services.outside_work():
+            await client.publish(topic, message, qos=1, retain=retain)
+
+    # -- north --------------------------------------------------------------------------------------------------------
+
+    async def _send_observations(self, client: aiomqtt.Client, tasks: asyncio.TaskGroup) -> None:
+        window = asyncio.Semaphore(WINDOW)
+
+        async def send(row: int, observation: Observation) -> None:
+            topic = f"{self._prefix}/device/{observation.dev_eui}/up"
+            await self._publish(client, topic, msgspec.json.encode(observation))
+            self.counters["published"] += 1
+            self._feed.acknowledge(row)
+            window.release()
+
+        while True:
+            await window.acquire()
+            row, observation = await self._feed.next()
+            tasks.create_task(send(row, observation), name=f"sink[{self.name}].row")
+
+    def _add_event(self, topic: str, message: bytes) -> None:
+        if len(self._events) >= MAX_EVENTS:
+            self._events.popleft()
+            self.counters["events_dropped"] += 1
+        self._events.append((topic, message))
+        self._event_added.set()
+
+    async def _send_events(self, client: aiomqtt.Client) -> None:
+        while True:
+            while self._events:
+                event = self._events[0]
+                await self._publish(client, *event)
+                if self._events and self._events[0] is event:  # else it was dropped for a newer one meanwhile
+                    self._events.popleft()
+            self._event_added.clear()
+            await self._event_added.wait()
+
+    # -- south --------------------------------------------------------------------------------------------------------
+
+    async def _receive(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            dev_eui = str(message.topic).removeprefix(f"{self._prefix}/device/").removesuffix("/down")
+            payload = message.payload
+            if not _EUI.fullmatch(dev_eui) or not isinstance(payload, bytes) or len(payload) > MAX_COMMAND_BYTES:
+                self._malformed(dev_eui[:16])
+                continue
+            self._take(dev_eui, payload, retained=message.retain)
+
+    def _take(self, dev_eui: str, payload: bytes, *, retained: bool) -> None:
+        self.counters["commands"] += 1
+        now_ms = self._services.utc_ms()
+        read = read_command(dev_eui, payload, retained=retained, now_ms=now_ms, codecs=self._codecs)
+        if read is None:
+            self._malformed(dev_eui)
+        elif (dev_eui, read.id) in self._outcomes:
+            self.counters["commands_repeated"] += 1
+            last = self._outcomes[dev_eui, read.id]
+            if last is not None:
+                self._report(last)
+        elif isinstance(read, Delivery):
+            self.counters["commands_refused"] += 1
+            log.warning("command_refused", sink=self.name, dev_eui=dev_eui, id=read.id, reason=read.reason)
+            self._report(read)
+        else:
+            self._outcomes[dev_eui, read.id] = None
+            if len(self._outcomes) > MAX_OUTCOMES:
+                self._outcomes.popitem(last=False)
+            self._command(dev_eui, read)
+
+    def _malformed(self, dev_eui: str) -> None:
+        self.counters["commands_malformed"] += 1
+        log.warning("command_malformed", sink=self.name, dev_eui=dev_eui)
+
+    def _report(self, delivery: Delivery) -> None:
+        message = _AckMessage(delivery.id, delivery.outcome, delivery.reason, delivery.slack_us)
+        self._add_event(f"{self._prefix}/device/{delivery.dev_eui}/down/ack", msgspec.json.encode(message))
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first leaf: one lost connection fails every task with the same reason."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
