@@ -1,7 +1,9 @@
-"""A UDP network inside the world: datagrams are events, no socket is opened."""
+"""UDP for the models: a network inside the world whose datagrams are events, and real loopback sockets."""
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Callable
 
 from siel_hil.world import World
@@ -82,3 +84,53 @@ class VirtualNet:
             self.dropped += 1
             return
         endpoint.receiver(data, source)
+
+
+class _Protocol(asyncio.DatagramProtocol):
+    def __init__(self, receiver: Callable[[bytes, Address], None]) -> None:
+        self._receiver = receiver
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        self._receiver(data, addr[:2])
+
+
+class LoopbackEndpoint:
+    """The same on a real socket, for a daemon that is a process of its own; loopback only."""
+
+    def __init__(self, transport: asyncio.DatagramTransport) -> None:
+        self._transport = transport
+
+    @classmethod
+    async def bind(cls, port: int, receiver: Callable[[bytes, Address], None]) -> LoopbackEndpoint:
+        """Bind a port of 127.0.0.1, 0 for a free one.
+
+        Raises:
+            OSError: It is taken.
+        """
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: _Protocol(receiver), local_addr=("127.0.0.1", port)
+        )
+        return cls(transport)
+
+    @property
+    def local_address(self) -> Address:
+        """The address it is bound to."""
+        host, port = self._transport.get_extra_info("sockname")[:2]
+        return host, port
+
+    def send(self, data: bytes, to: Address) -> None:
+        """Send one datagram."""
+        self._transport.sendto(data, to)
+
+    def close(self) -> None:
+        """Release the socket."""
+        self._transport.close()
+
+
+def free_udp_port() -> int:
+    """Return a port of 127.0.0.1 that nobody holds at this moment."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

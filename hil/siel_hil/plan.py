@@ -138,6 +138,7 @@ def gateway_toml(scenario: Scenario, nodes: list[NodePlan], settings: GatewaySet
         "[[sink]]",
         'name = "console"',
         'kind = "console"',
+        'format = "json"',
     ]
     if settings.mqtt_url is not None:
         lines += ["", "[[sink]]", 'name = "mqtt"', 'kind = "mqtt"', f'url = "{settings.mqtt_url}"']

@@ -105,7 +105,7 @@ def summary(report: Report) -> str:
     lines = [
         f"{r.virtual_s:.0f} s simulated in {r.wall_s:.1f} s, seed {r.seed}, event hash {r.event_hash[:16]}",
         f"nodes joined   {r.joined} of {r.nodes}",
-        f"uplinks        {r.uplinks_sent} sent, {r.uplinks_received} heard, {r.in_flight_at_end} in flight; lost: {lost}",
+        f"uplinks        {r.uplinks_sent} sent, {r.uplinks_received} heard, {r.in_flight_at_end} on air; lost: {lost}",
         f"frames         {r.frames_received} journalled, {r.frames_forwarded} forwarded raw",
         f"observations   {r.observations} decoded, {r.observations_published} published",
         f"downlinks      {r.downlinks_requested} asked for, {r.downlinks_on_air} on air, {r.downlinks_received} heard",

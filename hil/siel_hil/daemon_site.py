@@ -1,0 +1,187 @@
+"""The gateway daemon in a run: inside the world on its clock, or outside as the process that ships."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from siel_gateway import config as gateway_config
+from siel_gateway.daemon import DRAIN_S, Daemon
+from siel_gateway.keystore import open_configured
+from siel_gateway.records import Observation
+from siel_hil.daemon_process import DaemonProcess
+from siel_hil.errors import ParticipantError
+from siel_hil.feed import Feed
+from siel_hil.net import VirtualNet
+from siel_hil.serial_line import VirtualLine
+from siel_hil.services import WorldServices
+from siel_hil.world import World
+
+_POLL_S: Final = 0.2
+
+
+class DaemonSite(Protocol):
+    """A daemon that can be watched, drained and asked what it counted."""
+
+    async def start(self) -> None:
+        """Start it and wait until it serves its radios."""
+        ...
+
+    async def watch(self, stopped: asyncio.Event) -> None:
+        """Return when ``stopped`` is set; raise ``ParticipantError`` when the daemon ends by itself."""
+        ...
+
+    async def drain(self) -> None:
+        """Let what was heard reach everybody."""
+        ...
+
+    def report(self) -> dict[str, int]:
+        """Return the gateway's figures of the report."""
+        ...
+
+    async def stop(self) -> None:
+        """End it in order; harmless when it has ended."""
+        ...
+
+
+class _Console(io.StringIO):
+    """What the console sink writes to: each line is an Observation for the feed."""
+
+    def __init__(self, world: World, feed: Feed) -> None:
+        super().__init__()
+        self._world = world
+        self._feed = feed
+        self._decoder = msgspec.json.Decoder(Observation)
+
+    def write(self, text: str) -> int:
+        for line in text.splitlines():
+            if line:
+                self._feed.observed(self._world.now_us, self._decoder.decode(line))
+        return len(text)
+
+
+class DaemonInside:
+    """The daemon as a task on the world's clock.
+
+    Args:
+        world: Its clock.
+        config: Its siel.toml.
+        net: Its network.
+        lines: Serial port -> the line of a head.
+        feed: Hears what it decodes.
+    """
+
+    def __init__(
+        self, world: World, config: Path, net: VirtualNet, lines: Mapping[str, VirtualLine], feed: Feed
+    ) -> None:
+        self._config = config
+        self._services = WorldServices(world, "gateway", net, dict(lines), _Console(world, feed))
+        self._task: asyncio.Task[None] | None = None
+        self.daemon: Daemon | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it serves its radios."""
+        loaded = gateway_config.load(self._config)
+        self.daemon = Daemon(loaded, self._services, open_configured(loaded.keys, os.environ))
+        self._task = asyncio.create_task(self.daemon.run(), name="daemon")
+        ready = asyncio.create_task(self.daemon.ready.wait())
+        await asyncio.wait({self._task, ready}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        self._check()
+
+    def _check(self) -> None:
+        if self._task is not None and self._task.done():
+            fault = self._task.exception()
+            raise ParticipantError("gateway", f"the daemon ended: {fault!r}") from fault
+
+    async def watch(self, stopped: asyncio.Event) -> None:
+        """Return when ``stopped`` is set; raise ``ParticipantError`` when the daemon ends by itself."""
+        assert self._task is not None  # noqa: S101 - start came first
+        waiting = asyncio.create_task(stopped.wait())
+        try:
+            await asyncio.wait({self._task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        self._check()
+
+    async def drain(self) -> None:
+        """Let what was heard reach everybody."""
+        if self.daemon is not None:
+            await self.daemon.drain(DRAIN_S)
+
+    def report(self) -> dict[str, int]:
+        """Return the gateway's figures of the report."""
+        assert self.daemon is not None  # noqa: S101 - start came first
+        return self.daemon.report()
+
+    async def kill(self) -> None:
+        """End it in the middle of whatever it does: nothing of its own clean-up counts."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def stop(self) -> None:
+        """End it in order; harmless when it has ended."""
+        if self._task is not None and self.daemon is not None:
+            self.daemon.stop()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+
+class DaemonOutside:
+    """The shipped daemon as a process of its own.
+
+    Args:
+        config: Its siel.toml.
+        folder: Where its log goes.
+    """
+
+    def __init__(self, config: Path, folder: Path) -> None:
+        self.log = folder / "gateway.log"
+        self.process = DaemonProcess(config, self.log)
+
+    async def start(self) -> None:
+        """Start it; it finds its radios by itself."""
+        await self.process.start()
+
+    async def watch(self, stopped: asyncio.Event) -> None:
+        """Return when ``stopped`` is set; raise ``ParticipantError`` when the daemon ends by itself."""
+        while not stopped.is_set():
+            self.process.check()
+            await asyncio.sleep(_POLL_S)
+
+    async def drain(self) -> None:
+        """Ask it to stop: it drains by itself."""
+        await self.process.stop()
+
+    def report(self) -> dict[str, int]:
+        """Return the figures that it logged at its end."""
+        return final_report(self.log.read_bytes())
+
+    async def stop(self) -> None:
+        """End it."""
+        await self.process.stop()
+
+
+def final_report(log: bytes) -> dict[str, int]:
+    """Return the figures of the last ``stopped`` line of a daemon's log.
+
+    Raises:
+        ParticipantError: There is none.
+    """
+    for line in reversed(log.splitlines()):
+        try:
+            event = msgspec.json.decode(line)
+        except msgspec.DecodeError:
+            continue
+        if isinstance(event, dict) and event.get("event") == "gateway_stopped":
+            report: dict[str, int] = event["report"]
+            return report
+    raise ParticipantError("gateway", "its log has no final report")
