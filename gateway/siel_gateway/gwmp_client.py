@@ -82,7 +82,7 @@ class GwmpClient:
         self._heard_us = now_us
         self._pull_us = now_us
         self._retry_us = FIRST_RETRY_US
-        self._stat_us = now_us
+        self._stat_us = now_us + STAT_US
         self._interval: Counter[str] = Counter()
         self._out: list[bytes] = []
         self._events: list[Event] = []
@@ -189,8 +189,7 @@ class GwmpClient:
         if not self.up:
             self.up = True
             self._retry_us = FIRST_RETRY_US
-            self._stat_us = now_us + STAT_US
-            self._interval.clear()
+            self._pull_us = now_us + KEEPALIVE_US
             self._events.append(WentUp())
 
     def _on_pull_resp(self, datagram: gwmp.Datagram) -> None:
