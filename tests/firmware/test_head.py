@@ -20,8 +20,13 @@ from siel_node.radio.sx126x import NONE, RX_DONE, RX_ERROR, TX_DONE, RadioError
 
 BOOT_ID = 0xC0FFEE01
 SECOND = 1_000_000
-CHANNEL = {"frequency_hz": 868100000, "spreading_factor": 7, "bandwidth_hz": 125000, "antenna_gain_db": 2}
-TX = {
+CHANNEL: dict[str, Any] = {
+    "frequency_hz": 868100000,
+    "spreading_factor": 7,
+    "bandwidth_hz": 125000,
+    "antenna_gain_db": 2,
+}
+TX: dict[str, Any] = {
     "boot_id": BOOT_ID,
     "tag": 1,
     "chip": 0,
@@ -103,7 +108,7 @@ class Bench:
                 assert message is not None
                 self.out.append(message)
 
-    def say(self, name: str, payload: bytes = b"", **fields: int) -> None:
+    def say(self, name: str, payload: bytes = b"", **fields: Any) -> None:
         self.head.receive_data(link.encode(name, payload, **fields), self.now_us)
         self.drain()
 
@@ -365,7 +370,7 @@ def test_configure_listens_once_and_says_so(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"chip": 1}, {"frequency_hz": 862999999}, {"frequency_hz": 870000001}, {"spreading_factor": 6}]
 )
-def test_configure_refuses(bench: Bench, wrong: dict[str, int]) -> None:
+def test_configure_refuses(bench: Bench, wrong: dict[str, Any]) -> None:
     bench.say("configure", **{"chip": 0} | CHANNEL | wrong)
     assert [fields["ok"] for _, fields, _ in bench.take("configured")] == [0]
 
@@ -561,7 +566,7 @@ def test_any_message_with_any_numbers_is_survived(messages: list[Any]) -> None:
     bench = Bench()
     bench.greet()
     for row, data in messages:
-        fields = {}
+        fields: dict[str, Any] = {}
         for code, name in zip(row[2], row[3], strict=True):
             bits = {"B": 8, "b": 8, "H": 16, "I": 32}[code]
             low = -(1 << 7) if code == "b" else 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from siel_gateway.head_link import HeadLink
 from siel_hil.medium import Medium, Station, Transmission
 from siel_hil.medium_physics import noise_dbm
 from siel_hil.models.sx1262 import SX1262
-from siel_hil.process import Wiring
+from siel_hil.process import MicroPythonBoard, Wiring
 from siel_hil.stage import Stage, spi_pins
 from siel_hil.world import World
 
@@ -304,3 +306,54 @@ def test_the_counter_goes_on_when_ticks_and_32_bits_wrap(scene: Scene) -> None:
         scene.world.run(scene.world.now_us + SECOND)
         assert abs(scene.host.of(FrameHeard)[-1].gateway_us - scene.on_air[-1].end_us) < 1500
     assert len(scene.host.of(HeadReady)) == 1
+
+
+def test_three_chips_on_one_bus(scene: Scene, stage: Stage, tmp_path: Path) -> None:
+    world, medium = scene.world, scene.medium
+    data = stage.board_data("pico_sx1262_head")
+    first = data["radio"][0]
+    data["radio"] = [first | {name: first[name] + 21 * n for name in ("cs", "busy", "dio1", "reset")} for n in range(3)]
+    image = tmp_path / "image"
+    shutil.copytree(scene.board._image, image)
+    (image / "board.py").write_text(f"BOARD = {data!r}\n")
+    chips = [scene.chip]
+    chips += [SX1262(world, medium, scene.station, f"chip-{n}", tcxo_start_us=3000) for n in (1, 2)]
+    host = Host(world)
+    board = MicroPythonBoard(
+        world,
+        "three",
+        argv=stage.program.argv,
+        env=stage.program.env,
+        image=image,
+        flash=scene.board._flash,
+        wiring=Wiring(
+            spi=[(chip, spi_pins(radio)) for chip, radio in zip(chips, data["radio"], strict=True)], uarts={0: host}
+        ),
+    )
+    board.power_on()
+    frequencies_hz = (868100000, 868300000, 868500000)
+    channels = [
+        ChipChannel(frequency_hz=frequency_hz, spreading_factor=7, bandwidth_hz=125000)
+        for frequency_hz in frequencies_hz
+    ]
+    world.at(200_000, host.connect, *channels)
+    world.run(SECOND)
+    for frequency_hz in frequencies_hz:
+        scene.uplink(b"\x40", frequency_hz=frequency_hz)
+    world.run(2 * SECOND)
+    frames = host.of(FrameHeard)
+    assert [(frame.chip, frame.frequency_hz) for frame in frames] == list(enumerate(frequencies_hz))
+    for frame in frames:
+        host.transmit(
+            chip=frame.chip,
+            counter_us=(frame.counter_us + SECOND + 30_000 * frame.chip) % 2**32,
+            frequency_hz=frame.frequency_hz,
+            spreading_factor=7,
+            bandwidth_hz=125000,
+            payload=b"\x60%d" % frame.chip,
+        )
+    world.run(4 * SECOND)
+    board.power_off()
+    assert [result.outcome for result in host.of(TxResult)] == ["on_air"] * 3
+    assert [tx.payload for tx in scene.on_air[3:]] == [b"\x600", b"\x601", b"\x602"]
+    assert [chip.violations for chip in chips] == [[], [], []]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ class FakePin:
 
     def __init__(self) -> None:
         self.level = 0
-        self.handler = None
+        self.handler: Any = None
 
     def __call__(self, value: int | None = None) -> int | None:
         if value is None:
@@ -27,7 +29,7 @@ class FakePin:
         self.level = value
         return None
 
-    def irq(self, handler: object, trigger: int) -> None:
+    def irq(self, handler: Any, trigger: int) -> None:
         assert trigger == self.IRQ_RISING
         self.handler = handler
 
@@ -78,7 +80,7 @@ class FakeChip:
         into[:] = self.frame
 
 
-def make(**options: object) -> tuple[SX126x, FakeChip]:
+def make(**options: Any) -> tuple[SX126x, FakeChip]:
     chip = FakeChip()
 
     class Select(FakePin):
@@ -92,7 +94,7 @@ def make(**options: object) -> tuple[SX126x, FakeChip]:
     return radio, chip
 
 
-def ready(**options: object) -> tuple[SX126x, FakeChip]:
+def ready(**options: Any) -> tuple[SX126x, FakeChip]:
     radio, chip = make(**options)
     radio.init()
     chip.log.clear()

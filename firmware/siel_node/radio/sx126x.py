@@ -207,7 +207,7 @@ class SX126x:
         rate = self._read_register(0x0749) >> 4 & 7
         return rate + 4 if 1 <= rate <= 4 else 5, bool(self._read_register(0x076B) & 0x10)
 
-    def listening(self) -> bool:
+    def listening(self):
         # Whether the chip is in RX now.
         return self._read(_GET_STATUS)[1] >> 4 & 7 == _MODE_RX
 

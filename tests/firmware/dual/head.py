@@ -3,7 +3,7 @@ import sys
 
 from siel_head import counter, link
 from siel_head.head import Head
-from siel_head.schedule import Schedule
+from siel_head.schedule import Schedule, Transmission
 from siel_head.store import Store
 from siel_node._compat import ticks_add
 from siel_node.radio.sx126x import NONE, RX_DONE, TX_DONE
@@ -14,53 +14,56 @@ START_US = (1 << 32) - 3000000
 
 class Random:
     # A small generator of our own: the interpreters' differ.
-    def __init__(self, seed):
+    def __init__(self, seed: int) -> None:
         self.state = seed
 
-    def below(self, n):
+    def below(self, n: int) -> int:
         self.state = (self.state * 1103515245 + 12345) & 0x7FFFFFFF
         return (self.state >> 8) % n
 
-    def bytes(self, n):
+    def octets(self, n: int) -> bytes:
         return bytes([self.below(256) for _ in range(n)])
 
 
 class Chip:
-    def __init__(self, random):
-        self.random = random
-        self.events = []
-        self.frame = None
+    def __init__(self) -> None:
+        self.events: list[int] = []
+        self.frame: tuple[bytes, int, int, int, bool, int] | None = None
 
-    def restart(self):
+    def restart(self) -> None:
         pass
 
-    def listen(self, *channel):
+    def listen(self, *channel: int) -> None:
         tell("listen", channel)
 
-    def listening(self):
+    def listening(self) -> bool:
         return True
 
-    def poll(self):
+    def poll(self) -> int:
         return self.events.pop(0) if self.events else NONE
 
-    def read(self):
+    def read(self) -> "tuple[bytes, int, int, int, bool, int] | None":
         return self.frame
 
-    def transmit(self, transmission):
+    def transmit(self, transmission: Transmission) -> int:
         tell("transmit", bytes(transmission.payload), transmission.power_dbm, transmission.start_us)
-        return transmission.start_us + 1
+        start_us: int = transmission.start_us
+        return start_us + 1
 
 
-def tell(*what):
+def tell(*what: object) -> None:
     sys.stdout.write(repr(what) + "\n")
 
 
-def tell_message(message):
-    name, fields, payload = message
-    tell(name, sorted(fields.items()), payload)
+def tell_body(body: bytes) -> None:
+    message = link.decode(body)
+    if message is None:
+        tell("skipped", body)
+    else:
+        tell(message[0], sorted(message[1].items()), message[2])
 
 
-def frames(random):
+def frames(random: Random) -> None:
     deframer = link.Deframer()
     for row in link.MESSAGES:
         fields = {}
@@ -71,22 +74,22 @@ def frames(random):
             for _ in range(bits // 8):
                 value = value << 8 | random.below(256)
             fields[name] = value - (1 << (bits - 1)) if code in "bhi" else value
-        payload = random.bytes(random.below(256)) if row[4] else b""
+        payload = random.octets(random.below(256)) if row[4] else b""
         data = link.encode(row[0], payload, **fields)
         tell(row[0], data)
         while data:
             n = 1 + random.below(50)
             for body in deframer.receive_data(data[:n]):
-                tell_message(link.decode(body))
+                tell_body(body)
             data = data[n:]
-        deframer.receive_data(random.bytes(random.below(600)))
+        deframer.receive_data(random.octets(random.below(600)))
         deframer.receive_data(b"\0")
     tell("junk", deframer.junk)
 
 
-def ticks():
+def ticks() -> None:
     moment = [ticks_add(0, -5)]
-    counter.ticks_us = lambda: moment[0]
+    setattr(counter, "ticks_us", lambda: moment[0])  # noqa: B010 - the type checker does not see imported names
     wide = counter.Counter()
     for step in (0, 4, 5, 400000000, 400000000, 400000000, 1):
         moment[0] = ticks_add(moment[0], step)
@@ -94,13 +97,13 @@ def ticks():
     tell(counter.signed_32(5 - 0xFFFFFFFF), counter.signed_32(0x80000000))
 
 
-def conversation(random):
+def conversation(random: Random) -> None:
     now_us = START_US
-    chip = Chip(random)
+    chip = Chip()
     head = Head([chip], BOOT_ID, 1, 10, now_us, 32)
     deframer = link.Deframer()
 
-    def say(name, payload=b"", **fields):
+    def say(name: str, payload: bytes = b"", **fields: int) -> None:
         head.receive_data(link.encode(name, payload, **fields), now_us)
 
     for turn in range(400):
@@ -113,14 +116,14 @@ def conversation(random):
             say("configure", chip=0, frequency_hz=868100000, spreading_factor=7, bandwidth_hz=125000, antenna_gain_db=0)
         elif what < 3:
             chip.events.append(RX_DONE)
-            chip.frame = (random.bytes(1 + random.below(30)), -90, -7, 5, True, now_us - 50)
+            chip.frame = (random.octets(1 + random.below(30)), -90, -7, 5, True, now_us - 50)
             head.radio_event(0)
         elif what == 3:
             say("ack", boot_id=BOOT_ID, sequence=head.store.first_sequence + random.below(3))
         elif what == 4:
             say(
                 "tx",
-                random.bytes(12),
+                random.octets(12),
                 boot_id=BOOT_ID,
                 tag=random.below(50),
                 chip=0,
@@ -143,10 +146,10 @@ def conversation(random):
         elif what == 7:
             say("resend", boot_id=BOOT_ID, sequence=head.store.first_sequence)
         elif what == 8:
-            head.receive_data(random.bytes(random.below(80)), now_us)
+            head.receive_data(random.octets(random.below(80)), now_us)
         while head.has_data():
             for body in deframer.receive_data(head.data_to_send(now_us)):
-                tell_message(link.decode(body))
+                tell_body(body)
     tell(head.heard, head.tx_on_air, head.store.overflow, len(head.store))
 
 
