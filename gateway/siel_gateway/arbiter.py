@@ -18,8 +18,8 @@ from siel_node.duty_cycle import DutyCycle
 from siel_node.lora import airtime_us
 from siel_node.region_eu868 import SUB_BANDS, sub_band
 
-HEAD_LEAD_US: Final = 15_000
-"""The longest request needs so long on a serial line at 115200 baud, and a head prepares its chip."""
+HEAD_LEAD_US: Final = 45_000
+"""The longest request takes 25 ms on a serial line at 115200 baud; a head wants 15 ms to prepare its chip."""
 CONCENTRATOR_LEAD_US: Final = 42_500
 """Source: lora_pkt_fwd 2.1.0, jitqueue.c: TX start 1.5 ms, margin 1 ms, pre-delay 40 ms."""
 MAX_AHEAD_US: Final = 16_000_000
