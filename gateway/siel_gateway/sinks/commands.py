@@ -21,7 +21,7 @@ _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 _Port = Annotated[int, msgspec.Meta(ge=1, le=223)]
 """Source: TS001-1.0.4 section 4.3.2: 1 to 223 belong to the application."""
-_Hex = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f]{2})*$", max_length=2 * MAX_FRM_PAYLOAD_BYTES)]
+_Hex = Annotated[str, msgspec.Meta(pattern=r"\A([0-9A-Fa-f]{2})*\Z", max_length=2 * MAX_FRM_PAYLOAD_BYTES)]
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
