@@ -273,10 +273,13 @@ class Head:
                 self._end(transmission, "on_air", "", ear.start_us)
         elif event == RX_DONE:
             self._on_frame(index, ear)
-        elif event in (RX_ERROR, RX_TIMEOUT) and ear.sending is None:
+        elif event in (RX_ERROR, RX_TIMEOUT):
             if event == RX_ERROR:
                 self.crc_errors += 1
-            self._listen(ear)
+            # Continuous reception goes on by itself after a bad frame; to start it again would cost the preamble of the
+            # next, which has often begun: that is what made this one bad.
+            if ear.sending is None and ear.listens() and not ear.chip.listening():
+                self._listen(ear)
 
     def _on_frame(self, index, ear):
         payload, rssi_dbm, snr_x4, coding_rate, crc, end_us = ear.chip.read()

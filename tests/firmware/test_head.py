@@ -433,10 +433,12 @@ def test_a_full_store_is_told_soon() -> None:
     assert (fields["heard"], fields["stored"], fields["overflow"]) == (33, 32, 1)
 
 
-def test_bad_crc_is_counted_and_reception_goes_on(bench: Bench) -> None:
+@pytest.mark.parametrize(("in_rx", "last"), [(True, "listening"), (False, "listen")])
+def test_bad_crc_is_counted_and_reception_goes_on(bench: Bench, in_rx: bool, last: str) -> None:
+    bench.chips[0].in_rx = in_rx
     bench.chips[0].events.append(RX_ERROR)
     bench.head.radio_event(0)
-    assert bench.chips[0].log[-1][0] == "listen"
+    assert bench.chips[0].log[-1][0] == last
     assert bench.head.crc_errors == 1
 
 

@@ -244,6 +244,15 @@ def test_what_is_not_sent(scene: Scene, ahead_us: int, options: dict[str, Any], 
     assert scene.on_air == []
 
 
+def test_a_bad_frame_does_not_cost_the_next_one_its_preamble(scene: Scene) -> None:
+    scene.start()
+    scene.uplink(b"\x40first")
+    scene.world.run(scene.world.now_us + 34_000)
+    scene.uplink(b"\x40second")
+    scene.world.run(2 * SECOND)
+    assert [frame.phy_payload for frame in scene.host.of(FrameHeard)] == [b"\x40second"]
+
+
 def test_frames_wait_for_a_host_that_is_away(scene: Scene) -> None:
     scene.start()
     scene.host.link.disconnected()
