@@ -1,8 +1,8 @@
 # Airtime budget per sub-band over a sliding hour: the rule itself, no silence beyond it.
 #
 # Memory stays bounded by adding up airtime per minute, and the ledger never undercounts: a transmission is booked in
-# the minute in which it ends at the latest, and counts until that whole minute is an hour old. That errs by at most
-# 62 s and its own length.
+# the minute in which it starts and counts whole until all of that minute is an hour old, up to 60 s too long. (While it
+# leaves the window bit by bit, a new one cannot have used more than what has left.)
 from .region_eu868 import SUB_BANDS
 
 # Source: ETSI EN 300 220-1 V3.1.1, 4.3.10: duty cycle is observed over an hour.
@@ -45,13 +45,12 @@ class DutyCycle:
         return wait_s
 
     def spend(self, now_s: int, frequency_hz: int, airtime_us: int) -> None:
-        # Books a transmission that starts at now_s or has just ended; it counts even when wait_s was not asked.
+        # Books a transmission that starts in the second now_s or has just ended, whether or not wait_s was asked.
         index = self._band(frequency_hz)
         if index < 0:
             return
         spent = self._spent[index]
-        # now_s is a floor and may be the start: the end lies before now_s + 1 + airtime
-        step = (now_s + 1 + (airtime_us + 999999) // 1000000) // _STEP_S
+        step = now_s // _STEP_S
         if spent and spent[-2] >= step:
             spent[-1] += airtime_us
         else:

@@ -331,6 +331,14 @@ def confirmed_uplink_is_acknowledged() -> None:
 
 
 @case
+def an_ack_for_an_unconfirmed_uplink_means_nothing() -> None:
+    shell, server = joined()
+    answering(shell, server, ack=True)
+    shell.exchange()
+    equal(shell.mac.acknowledged, None)
+
+
+@case
 def confirmed_uplink_without_ack_is_repeated_and_reported() -> None:
     shell, server = joined()
     shell.state.nb_trans = 2
@@ -353,6 +361,16 @@ def duty_cycle_holds_an_uplink_back_and_no_longer_than_needed() -> None:
         spent = [frame for frame in shell.frames if start - 3600000 < frame[0] <= start]
         equal(len(spent) * 2793 <= 36000, True)
     equal(times[11] - times[0] < 60000, True, "the first twelve fit in one budget")
+
+
+@case
+def with_two_sub_bands_spent_the_first_to_be_free_decides() -> None:
+    shell, _ = joined(cf_list=CF_LIST)
+    duty_cycle = shell.mac.duty_cycle
+    duty_cycle.spend(10, 867100000, 36000000)
+    duty_cycle.spend(200, 868100000, 36000000)
+    shell.exchange()
+    equal((shell.frames[0][0] // 1000, shell.frames[0][1] // 1000000), (3660, 867))
 
 
 @case
