@@ -12,7 +12,9 @@ from .port import board as port
 # Read no more at once, so that a flood from the host cannot keep the chips waiting.
 _CHUNK_BYTES = 64
 _WAKE_US = 2000000  # the watchdog wants to be fed
-_QUIET_US = 100000  # time enough for a garbage collection before the next deadline
+# A garbage collection takes milliseconds: when nothing is near, long before the heap asks for one.
+_QUIET_US = 100000
+_TURNS = 8
 
 
 def run(board):
@@ -28,6 +30,7 @@ def run(board):
         waiter.add(radio.flag)
     watchdog = port.watchdog()
     line_free_us = 0
+    turns = 0
     while True:
         watchdog.feed()
         for index, radio in enumerate(radios):
@@ -48,6 +51,8 @@ def run(board):
         wake_us = min(head.next_us(), now_us + _WAKE_US)
         if head.has_data():
             wake_us = min(wake_us, line_free_us)
-        if data is None and wake_us - now_us > _QUIET_US:
+        turns += 1
+        if turns >= _TURNS and data is None and wake_us - now_us > _QUIET_US:
+            turns = 0
             gc.collect()
         waiter.wait(max(0, wake_us - counter.now() + 999) // 1000)
