@@ -108,9 +108,7 @@ class LoopbackEndpoint:
             OSError: It is taken.
         """
         loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Protocol(receiver), local_addr=("127.0.0.1", port)
-        )
+        transport, _ = await loop.create_datagram_endpoint(lambda: _Protocol(receiver), local_addr=("127.0.0.1", port))
         return cls(transport)
 
     @property

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import os
 import signal
 import tempfile
 import time
+from collections.abc import Iterator, MutableMapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
+
+import msgspec
+import structlog
 
 from siel_hil.feed import Feed
 from siel_hil.gateway_site import GatewaySite
@@ -43,8 +48,8 @@ class RunSettings:
     wall: bool = False
     """The shipped daemon as a process of its own, over ptys and real sockets; implies a speed of 1."""
     mqtt_url: str | None = None
-    events_to: Path | None = None
-    """File for the event log, JSON lines."""
+    keep: Path | None = None
+    """Folder for the event log and the gateway's log, JSON lines; None keeps neither."""
     stop_on_signal: bool = False
     """End the run cleanly at SIGINT or SIGTERM."""
 
@@ -155,9 +160,31 @@ def simulate(scenario: Scenario, settings: RunSettings, feed: Feed) -> Report:
     with ExitStack() as stack:
         workdir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="siel-")))
         log_to: TextIO | None = None
-        if settings.events_to is not None:
-            settings.events_to.parent.mkdir(parents=True, exist_ok=True)
-            log_to = stack.enter_context(settings.events_to.open("w", encoding="utf-8"))
+        gateway_log: TextIO = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+        if settings.keep is not None:
+            settings.keep.mkdir(parents=True, exist_ok=True)
+            log_to = stack.enter_context((settings.keep / "events.jsonl").open("w", encoding="utf-8"))
+            gateway_log = stack.enter_context((settings.keep / "gateway.jsonl").open("w", encoding="utf-8"))
+        stack.enter_context(_daemon_logs_to(gateway_log))
         world = World(settings.seed, log_to)
         simulation = Simulation(scenario, settings, feed, workdir, world)
         return run_in_world(world, simulation.run, 1.0 if settings.wall else settings.speed)
+
+
+@contextlib.contextmanager
+def _daemon_logs_to(file: TextIO) -> Iterator[None]:
+    """Send what the daemon inside the world logs to a file: the terminal belongs to the run."""
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.processors.format_exc_info, _as_json],
+        logger_factory=structlog.WriteLoggerFactory(file),
+        cache_logger_on_first_use=False,
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+def _as_json(_logger: object, _name: str, event: MutableMapping[str, Any]) -> str:
+    return msgspec.json.encode(event, enc_hook=str).decode()

@@ -30,6 +30,8 @@ def watch_medium(medium: Medium, feed: Feed) -> None:
             fate = "heard" if info["verdict"] == RECEIVED else info["verdict"]
             feed.event(world.now_us, f"{name}: downlink to {info['node'] or 'nobody here'}: {fate}")
         elif event == "duty_cycle":
-            feed.event(world.now_us, f"{info['transmitter']}: more airtime than the law allows in sub-band {info['sub_band']}")
+            feed.event(
+                world.now_us, f"{info['transmitter']}: more airtime than the law allows in sub-band {info['sub_band']}"
+            )
 
     medium.on_event.append(on_event)

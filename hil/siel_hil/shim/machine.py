@@ -199,7 +199,21 @@ class UART(io.IOBase):
         self._buffer = b""
         self.init(baudrate, bits, parity, stop, **options)
 
-    def init(self, baudrate=9600, bits=8, parity=None, stop=1, *, rxbuf=256, txbuf=256, tx=None, rx=None, timeout=0, timeout_char=0, flow=0):
+    def init(
+        self,
+        baudrate=9600,
+        bits=8,
+        parity=None,
+        stop=1,
+        *,
+        rxbuf=256,
+        txbuf=256,
+        tx=None,
+        rx=None,
+        timeout=0,
+        timeout_char=0,
+        flow=0,
+    ):
         self._buffer = b""
         _link.exchange("O", self._id, baudrate.to_bytes(4, "little") + rxbuf.to_bytes(2, "little"))
 

@@ -51,3 +51,33 @@ def unsigned(bits: int) -> Callable[[str], int]:
 key: Final = _exactly(16)
 eui: Final = _exactly(8)
 dev_addr: Final = _exactly(4)
+
+
+_UNITS_S: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LONGEST_S: Final = 400 * 86_400
+
+
+def duration(text: str | int) -> int:
+    """Return the seconds of a duration such as 90s, 15m, 2h or 1d; 1 s to 400 days."""
+    match = re.fullmatch(r"(\d{1,9})([smhd]?)", str(text).strip())
+    seconds = int(match[1]) * _UNITS_S[match[2]] if match else 0
+    if not 1 <= seconds <= _LONGEST_S:
+        raise click.BadParameter(f"{text!r} is not a duration from 1s to 400d; write 90s, 15m, 2h or 1d")
+    return seconds
+
+
+_SPEEDS: Final = (0.01, 10_000.0)
+
+
+def time_mode(text: str) -> str | float:
+    """Return "virtual", "wall" or, for paced:K, the factor K."""
+    if text in {"virtual", "wall"}:
+        return text
+    kind, _, factor = text.partition(":")
+    try:
+        speed = float(factor)
+    except ValueError:
+        speed = 0.0
+    if kind != "paced" or not _SPEEDS[0] <= speed <= _SPEEDS[1]:
+        raise click.BadParameter(f"{text!r}: write virtual, wall, or paced:K with K from 0.01 to 10000")
+    return speed

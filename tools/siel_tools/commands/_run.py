@@ -36,7 +36,7 @@ def run_scenario(name: str, *, seed: int | None, time_mode: str | float, report_
         duration_s=scenario.scenario.duration_s,
         speed=time_mode if isinstance(time_mode, float) else None,
         wall=time_mode == "wall",
-        events_to=report_dir / "events.jsonl" if report_dir is not None else None,
+        keep=report_dir,
     )
     report, code = run(scenario, settings, None)
     if report is None:

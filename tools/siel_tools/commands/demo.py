@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 import click
-from siel_hil.broker import PrivateBroker
 
-from siel_hil.parts import PartError
-from siel_hil.scenario import Gateway, Node, Ring, Run, Scenario
+from siel_hil.broker import PrivateBroker
+from siel_hil.parts import PartError, find_mosquitto_clients
+from siel_hil.scenario import Expect, Gateway, Node, Ring, Run, Scenario
 from siel_hil.simulation import RunSettings
+from siel_tools.commands._params import duration
 from siel_tools.commands._run import FAILED, OK, USAGE, fail, run, show
-from siel_tools.durations import DURATION
 from siel_tools.run_view import LinesView, TableView, summary
 
 INTERVAL_S: Final = 15
 RING_M: Final = [300.0, 2500.0]
 MAX_NODES: Final = 50
 UNTIL_STOPPED_S: Final = 400 * 86_400
+MUST_BE_ZERO: Final = ("unaccounted", "unpublished", "unforwarded", "duty_cycle_violations", "errata_violations")
 
 
 @click.command()
@@ -41,7 +43,8 @@ UNTIL_STOPPED_S: Final = 400 * 86_400
 @click.option(
     "--for",
     "duration_s",
-    type=DURATION,
+    type=duration,
+    metavar="DURATION",
     default=None,
     help="Simulated time, such as 60s or 10m; without it until Ctrl-C.",
 )
@@ -80,7 +83,7 @@ def command(
             except PartError as error:
                 sys.exit(fail(error, USAGE))
             mqtt = broker.url
-            click.echo(f"broker: {mqtt}\nwatch it from another terminal:\n  {broker.subscribe_command}", err=True)
+            click.echo(f"broker: {mqtt}\nwatch it from another terminal:\n  {_subscribe(broker.port)}", err=True)
         settings = RunSettings(
             seed=seed, duration_s=scenario.scenario.duration_s, speed=speed, mqtt_url=mqtt, stop_on_signal=True
         )
@@ -98,6 +101,11 @@ def command(
     sys.exit(OK if code == OK else FAILED)
 
 
+def _subscribe(port: int) -> str:
+    arguments = ("-h", "127.0.0.1", "-p", str(port), "-t", "siel/v1/#", "-v")
+    return shlex.join(find_mosquitto_clients().sub.command(*arguments))
+
+
 def demo_scenario(nodes: int, gateway: str, duration_s: int) -> Scenario:
     """Return the demo's scenario: nodes of both kinds up to 2.5 km away, one uplink each 15 s, SF7."""
     water = (nodes + 1) // 2
@@ -108,4 +116,5 @@ def demo_scenario(nodes: int, gateway: str, duration_s: int) -> Scenario:
         scenario=Run(duration_s=duration_s),
         gateway=(Gateway(kind="heads" if gateway == "heads" else "concentrator"),),
         node=tuple(groups),
+        expect=tuple(Expect(metric=metric, equals=0) for metric in MUST_BE_ZERO),
     )

@@ -7,27 +7,8 @@ from pathlib import Path
 
 import click
 
+from siel_tools.commands._params import time_mode
 from siel_tools.commands._run import run_scenario
-
-
-class TimeMode(click.ParamType):
-    """virtual, paced:K or wall."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str | float:
-        """Return "virtual", "wall" or the factor of paced time."""
-        text = str(value)
-        if text in {"virtual", "wall"}:
-            return text
-        kind, _, factor = text.partition(":")
-        try:
-            speed = float(factor)
-        except ValueError:
-            speed = 0.0
-        if kind != "paced" or not 0.01 <= speed <= 10_000:  # noqa: PLR2004 - slower or faster than anybody can watch
-            self.fail(f"{text!r}: write virtual, wall, or paced:K with K from 0.01 to 10000", param, ctx)
-        return speed
 
 
 @click.group()
@@ -39,10 +20,18 @@ def command() -> None:
 @click.argument("scenario")
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the scenario's own seed.")
 @click.option(
-    "--time", "time_mode", type=TimeMode(), default="virtual", show_default=True, help="virtual, paced:K or wall."
+    "--time",
+    "time_mode",
+    type=time_mode,
+    metavar="MODE",
+    default="virtual",
+    show_default=True,
+    help="virtual, paced:K, wall.",
 )
 @click.option(
-    "--report", type=click.Path(file_okay=False, path_type=Path), help="Folder for report.json and events.jsonl."
+    "--report",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for report.json, events.jsonl and gateway.jsonl.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 def run(scenario: str, seed: int | None, time_mode: str | float, report: Path | None, as_json: bool) -> None:
