@@ -22,17 +22,17 @@ from siel_gateway.head_events import (
     HeadStats,
     JunkSkipped,
     LinkLost,
-    TxResult,
-    TxScheduled,
     WrongVersion,
 )
+from siel_gateway.head_frames import FrameOrder
+from siel_gateway.head_requests import Requests, word_of
 from siel_head import link
 from siel_node.lora import airtime_us
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from siel_gateway.records import Crc, Outcome
+    from siel_gateway.records import Crc
 
 HELLO_RETRY_US: Final = 1_000_000
 CONFIGURE_RETRY_US: Final = 1_000_000
@@ -41,27 +41,7 @@ TIME_QUERY_US: Final = 4_000_000
 TIME_RETRY_US: Final = 1_000_000
 SILENCE_US: Final = 8_000_000
 """A head answers every time query; silent for so long, it is lost."""
-RESEND_US: Final = 100_000
-TX_RETRY_US: Final = 150_000
-"""More than the serial line needs for the longest request and its answer at 115200 baud (30 ms)."""
-TX_OUTCOME_US: Final = 250_000
-"""After the end of a transmission its outcome should be here; else it is asked for."""
-TX_GIVE_UP_US: Final = 1_500_000
-MAX_HELD: Final = 256
-"""Frames kept back while an earlier one is missing; no head stores more."""
 _U32: Final = 1 << 32
-
-
-class _Transmission:
-    """A request on its way: what was sent, and when to worry."""
-
-    def __init__(self, fields: dict[str, int], payload: bytes, end_us: int, now_us: int) -> None:
-        self.fields = fields
-        self.payload = payload
-        self.end_us = end_us
-        self.retry_us = now_us + TX_RETRY_US
-        self.slack_us: int | None = None
-        self.cancelled = False
 
 
 class HeadLink:
@@ -93,13 +73,8 @@ class HeadLink:
         self._query = 0
         self._query_us = 0
         self._query_sent_us: int | None = None
-        self._expected = 1
-        self._held: dict[int, FrameHeard] = {}
-        self._resend_us: int | None = None
-        self._safe: set[int] = set()
-        self._acked = 0
-        self._ack_due = False
-        self._transmissions: dict[int, _Transmission] = {}
+        self._frames = FrameOrder()
+        self._requests = Requests()
 
     @property
     def ready(self) -> bool:
@@ -150,13 +125,8 @@ class HeadLink:
 
     def ack(self, boot_id: int, sequence: int) -> None:
         """Say that one frame is safe; the head may forget it as soon as all frames before it are safe too."""
-        if boot_id != self._boot_id or sequence <= self._acked or sequence >= self._expected:
-            return
-        self._safe.add(sequence)
-        while self._acked + 1 in self._safe:
-            self._acked += 1
-            self._safe.remove(self._acked)
-            self._ack_due = True
+        if boot_id == self._boot_id:
+            self._frames.ack(sequence)
 
     def transmit(
         self,
@@ -215,16 +185,15 @@ class HeadLink:
         }
         start_us = now_us if counter_us is None else max(now_us, self.gateway_us(counter_us, now_us))
         on_air_us = airtime_us(spreading_factor, bandwidth_hz, len(payload), crc, coding_rate, preamble)
-        self._transmissions[tag] = _Transmission(fields, payload, start_us + on_air_us, now_us)
+        self._requests.add(fields, payload, start_us + on_air_us, now_us)
         self._send("tx", payload, fields)
         return tag
 
     def cancel(self, tag: int) -> None:
         """Take a request back; its :class:`TxResult` says whether that was in time."""
-        transmission = self._transmissions.get(tag)
-        if transmission is not None:
-            transmission.cancelled = True
-            self._ask_again(tag, transmission)
+        message = self._requests.cancel(tag, self._now_us)
+        if message is not None:
+            self._send(*message)
 
     def receive_data(self, data: bytes, now_us: int) -> list[Event]:
         """Take bytes from the port and return what they mean."""
@@ -250,9 +219,7 @@ class HeadLink:
         times = [self._query_us, self._heard_us + SILENCE_US]
         if self._unconfigured:
             times.append(self._configure_us)
-        if self._resend_us is not None:
-            times.append(self._resend_us)
-        times.extend(transmission.retry_us for transmission in self._transmissions.values())
+        times.extend(time for time in (self._frames.resend_us, self._requests.next_us()) if time is not None)
         return min(times)
 
     def tick(self, now_us: int) -> list[Event]:
@@ -271,18 +238,19 @@ class HeadLink:
                 self._query_time()
             if self._unconfigured and now_us >= self._configure_us:
                 self._send_configuration()
-            if self._resend_us is not None and now_us >= self._resend_us:
+            if self._frames.resend_us is not None and now_us >= self._frames.resend_us:
                 self._request_resend()
-            for tag, transmission in list(self._transmissions.items()):
-                if now_us >= transmission.retry_us:
-                    self._ask_again(tag, transmission)
+            messages, events = self._requests.due(now_us)
+            self._events += events
+            for message in messages:
+                self._send(*message)
         return self._take_events()
 
     def data_to_send(self) -> bytes:
         """Return what the port shall send now; an acknowledgement covers all that :meth:`ack` was told."""
-        if self._ready and self._ack_due and self._boot_id is not None:
-            self._ack_due = False
-            self._send("ack", b"", {"boot_id": self._boot_id, "sequence": self._acked})
+        if self._ready and self._frames.ack_due and self._boot_id is not None:
+            self._frames.ack_due = False
+            self._send("ack", b"", {"boot_id": self._boot_id, "sequence": self._frames.acked})
         data = bytes(self._out)
         self._out.clear()
         return data
@@ -316,35 +284,15 @@ class HeadLink:
 
     def _request_resend(self) -> None:
         if self._boot_id is not None:
-            self._resend_us = self._now_us + RESEND_US
-            self._send("resend", b"", {"boot_id": self._boot_id, "sequence": self._expected})
-
-    def _ask_again(self, tag: int, transmission: _Transmission) -> None:
-        if self._now_us >= transmission.end_us + TX_GIVE_UP_US:
-            self._end_transmission(tag, "unknown", "OTHER", None)
-            return
-        transmission.retry_us = self._now_us + TX_RETRY_US
-        if transmission.cancelled:
-            self._send("cancel", b"", transmission.fields)
-        else:
-            self._send("tx", transmission.payload, transmission.fields)
-
-    def _end_transmission(self, tag: int, outcome: Outcome, reason: str, counter_us: int | None) -> None:
-        transmission = self._transmissions.pop(tag, None)
-        if transmission is not None:
-            slack_us = transmission.slack_us
-            self._events.append(
-                TxResult(tag=tag, outcome=outcome, reason=reason, slack_us=slack_us, counter_us=counter_us)
-            )
+            self._frames.resend_asked(self._now_us)
+            self._send("resend", b"", {"boot_id": self._boot_id, "sequence": self._frames.expected})
 
     def _lose(self, reason: str) -> None:
         if self._ready:
             self._ready = False
             self._events.append(LinkLost(reason=reason))
-        for tag in list(self._transmissions):
-            self._end_transmission(tag, "unknown", "NO_RADIO", None)
-        self._held.clear()
-        self._resend_us = None
+        self._events += self._requests.fail()
+        self._frames.interrupt()
 
     def _receive(self, name: str, fields: dict[str, int], payload: bytes) -> None:
         if name == "hello":
@@ -358,7 +306,7 @@ class HeadLink:
         elif name == "rx":
             self._on_rx(fields, payload)
         elif name == "tx_outcome":
-            self._on_tx_outcome(fields)
+            self._events += self._requests.outcome(fields, self._now_us)
         elif name == "stats":
             self._on_stats(fields)
         elif name == "time":
@@ -376,15 +324,9 @@ class HeadLink:
             self._lose("head has restarted")
             self._boot_id = fields["boot_id"]
             self._clock.clear()
-            self._safe.clear()
-            self._expected = fields["first_sequence"]
-            self._acked = self._expected - 1
+            self._frames.begin(fields["first_sequence"])
             self._unconfigured = set(range(len(self._channels)))
-        elif fields["first_sequence"] > self._expected:
-            # Another process acknowledged what this one never saw.
-            self._expected = fields["first_sequence"]
-            self._acked = self._expected - 1
-            self._safe.clear()
+        self._frames.resume(fields["first_sequence"])
         if fields["query"] == self._query:
             self._clock.add(self._hello_sent_us, self._now_us, fields["counter_us"], fields["counter_us"])
         elif not self._clock.known:
@@ -393,12 +335,12 @@ class HeadLink:
         if self._ready:
             return
         self._ready = True
-        self._ack_due = True
+        self._frames.ack_due = True
         self._events.append(
             HeadReady(
                 boot_id=fields["boot_id"],
                 new_session=new_session,
-                reset_cause=_word(link.RESET_CAUSES, fields["reset_cause"], "unknown"),
+                reset_cause=word_of(link.RESET_CAUSES, fields["reset_cause"], "unknown"),
                 chips=fields["chips"],
                 store_size=fields["store_size"],
                 stamp_error_us=fields["stamp_error_us"],
@@ -408,20 +350,8 @@ class HeadLink:
         self._query_time()
 
     def _on_rx(self, fields: dict[str, int], payload: bytes) -> None:
-        sequence = fields["sequence"]
-        if sequence < self._expected:
-            # Delivered before. If it was acknowledged too, the acknowledgement was lost.
-            self._ack_due = self._ack_due or sequence <= self._acked
-            return
-        if sequence >= self._expected + MAX_HELD:
-            return
-        self._held[sequence] = self._frame(fields, payload)
-        while self._expected in self._held:
-            self._events.append(self._held.pop(self._expected))
-            self._expected += 1
-        if not self._held:
-            self._resend_us = None
-        elif self._resend_us is None:
+        self._events += self._frames.take(self._frame(fields, payload), self._now_us)
+        if self._frames.resend_us is not None and self._now_us >= self._frames.resend_us:
             self._request_resend()
 
     def _frame(self, fields: dict[str, int], payload: bytes) -> FrameHeard:
@@ -443,23 +373,6 @@ class HeadLink:
             crc=crc,
             phy_payload=payload,
         )
-
-    def _on_tx_outcome(self, fields: dict[str, int]) -> None:
-        tag = fields["tag"]
-        transmission = self._transmissions.get(tag)
-        if transmission is None:
-            return
-        word = _word(link.OUTCOMES, fields["outcome"], "unknown")
-        if word == "scheduled":
-            if transmission.slack_us is None:
-                transmission.slack_us = fields["slack_us"]
-                self._events.append(TxScheduled(tag=tag, slack_us=fields["slack_us"]))
-            transmission.retry_us = max(transmission.end_us + TX_OUTCOME_US, self._now_us + TX_RETRY_US)
-            return
-        transmission.slack_us = fields["slack_us"]
-        counter_us = fields["counter_us"] if word == "on_air" else None
-        reason = _word(link.REASONS, fields["reason"], "OTHER")
-        self._end_transmission(tag, _OUTCOMES.get(word, "unknown"), reason, counter_us)
 
     def _on_stats(self, fields: dict[str, int]) -> None:
         counts = {name: fields[name] for name in _STATS}
@@ -488,14 +401,3 @@ class HeadLink:
 
 
 _STATS: Final = ("stored", "heard", "overflow", "crc_errors", "tx_on_air", "tx_failed", "radio_errors", "junk")
-_OUTCOMES: Final[dict[str, Outcome]] = {
-    "on_air": "on_air",
-    "too_late": "too_late",
-    "busy": "busy",
-    "refused": "refused",
-    "cancelled": "refused",
-}
-
-
-def _word(words: tuple[str, ...], index: int, otherwise: str) -> str:
-    return words[index] if index < len(words) else otherwise

@@ -23,16 +23,15 @@ from siel_gateway.head_events import (
     TxScheduled,
     WrongVersion,
 )
+from siel_gateway.head_frames import MAX_HELD
 from siel_gateway.head_link import (
     CONFIGURE_REFUSED_US,
     CONFIGURE_RETRY_US,
     HELLO_RETRY_US,
-    MAX_HELD,
     SILENCE_US,
-    TX_GIVE_UP_US,
-    TX_RETRY_US,
     HeadLink,
 )
+from siel_gateway.head_requests import TX_GIVE_UP_US, TX_RETRY_US
 from siel_gateway.records import Outcome
 from siel_head import link
 from siel_head.head import Head
@@ -290,9 +289,9 @@ def test_a_gap_is_asked_for_and_later_frames_wait(wire: Wire) -> None:
 
 def test_held_frames_are_bounded(wire: Wire) -> None:
     assert wire.rx(1 + MAX_HELD) == []
-    assert wire.link._held == {}
+    assert wire.link._frames.held == {}
     assert wire.rx(MAX_HELD) == []
-    assert list(wire.link._held) == [MAX_HELD]
+    assert list(wire.link._frames.held) == [MAX_HELD]
 
 
 def test_a_frame_older_than_the_counters_period(wire: Wire) -> None:
