@@ -92,9 +92,10 @@ class SerialPort(asyncio.Protocol):
         """Release the port; closing twice does nothing."""
         if self._fault is None:
             self._fault = OSError("the port was closed")
-            # At once: what a stuck port has not taken until now would hold it open.
-            self._transport.abort()
             self._arrived.set()
+            if not self._transport.is_closing():
+                # Not close(): what a stuck port has not taken until now would hold it open.
+                self._transport.abort()
 
 
 class UdpSocket(asyncio.DatagramProtocol):

@@ -142,6 +142,10 @@ class Bench:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
 
+    def plug(self, port: str) -> None:
+        """Put something behind a serial port, whose other end the test holds as ``ports[port]``."""
+        self.ports[port] = FakeSerial()
+
     def carry(self, source: Address, to: Address, data: bytes) -> None:
         if (socket := self.sockets.get(to)) is not None:
             self.loop.call_later(0.0005, socket.receiver, data, source)
