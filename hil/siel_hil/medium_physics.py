@@ -66,7 +66,7 @@ def noise_dbm(bandwidth_hz: int) -> float:
 
 def milliwatts(dbm: float) -> float:
     """Return ``dbm`` as power."""
-    return 10.0 ** (dbm / 10.0)
+    return math.pow(10.0, dbm / 10.0)
 
 
 def total_dbm(signal_dbm: float, noise: float) -> float:

@@ -121,6 +121,7 @@ class DriverWithoutRetention(SX126x):
 def test_registers_lost_in_sleep_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch, DriverWithoutRetention)
     driver = bench.driver
+    assert isinstance(driver, DriverWithoutRetention)
     driver.prepare_rx(FREQUENCY_HZ, 7, 125_000)
     driver.forgetful = True
     for sleeps, violations in ((False, 0), (True, 1)):
