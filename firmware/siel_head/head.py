@@ -4,12 +4,11 @@ from siel_node.radio.sx126x import RX_DONE, RX_ERROR, RX_TIMEOUT, TX_DONE, Radio
 
 from . import link
 from .counter import MASK, signed_32
+from .outbox import Outbox
 from .schedule import Schedule
 from .store import Store
 
 STORE_FRAMES = 64
-MAX_RESULTS = 16
-MAX_REPLIES = 32
 HELLO_US = 1000000
 HELLO_MAX_US = 8000000
 # A host asks for the time every few seconds; silent for so long, it is gone and nothing is sent but hello.
@@ -21,6 +20,8 @@ STATS_SOON_US = 1000000
 # A chip that is not in RX though it should be was seen in the field; nothing else notices.
 WATCH_US = 10000000
 RESTART_US = 5000000
+# A start takes up to 30 ms, more when the chip is dead: never shortly before another chip's transmission.
+QUIET_US = 100000
 # After a frame's end its interrupt must have come
 TX_DONE_US = 50000
 # Where heads may listen: EU868
@@ -52,8 +53,7 @@ class Head:
         self._ears = [_Ear(chip, now_us) for chip in chips]
         self._schedule = Schedule()
         self._deframer = link.Deframer()
-        self._replies = []  # (name, fields) that wait for the line
-        self._results = []  # the last final outcomes, oldest first
+        self._outbox = Outbox(boot_id)
         self._host_us = None  # when the host was last heard, None without one
         self._hello_us = now_us
         self._hello_wait_us = HELLO_US
@@ -84,17 +84,22 @@ class Head:
 
     def tick(self, now_us: int) -> None:
         # Call when next_us() has come. Blocks up to 15 ms while it brings a transmission on air.
+        transmission = self._schedule.take(now_us)
+        if transmission is not None:
+            # Nothing else before, and nothing after with a time that is no longer true.
+            self._transmit(transmission)
+            return
+        due_us = self._schedule.next_us()
+        quiet = due_us is None or due_us - now_us > QUIET_US
         for ear in self._ears:
             try:
-                self._keep(ear, now_us)
+                self._keep(ear, now_us, quiet)
             except RadioError:
                 self._fail(ear)
         if now_us >= self._watch_us:
-            self._watch_us = now_us + WATCH_US
-            self._watch()
-        transmission = self._schedule.take(now_us)
-        if transmission is not None:
-            self._transmit(transmission)
+            self._watch_us = now_us + (WATCH_US if quiet else QUIET_US)
+            if quiet:
+                self._watch()
         if self._host_us is not None and now_us - self._host_us >= HOST_GONE_US:
             self._host_us = None
             self._hello_us = now_us
@@ -111,7 +116,7 @@ class Head:
             self._next_sequence = self.store.first_sequence
         if now_us >= self._stats_us:
             self._stats_us = now_us + STATS_US
-            self._reply("stats", self._stats())
+            self._outbox.reply("stats", self._stats())
 
     def next_us(self):
         times = [self._watch_us]
@@ -134,17 +139,12 @@ class Head:
 
     def has_data(self) -> bool:
         # Whether data_to_send has something.
-        return bool(self._replies) or (self._host_us is not None and self._next_sequence < self.store.next_sequence())
+        return len(self._outbox) > 0 or (self._host_us is not None and self._next_sequence < self.store.next_sequence())
 
     def data_to_send(self, now_us: int) -> bytes:
         # The next frame for the line, empty without one. Call again when the line is free: a time in it means now.
-        if self._replies:
-            name, fields = self._replies.pop(0)
-            if name == "time":
-                fields["sent_us"] = now_us & MASK
-            elif "counter_us" in fields and fields["counter_us"] is None:
-                fields["counter_us"] = now_us & MASK
-            return link.encode(name, **fields)
+        if len(self._outbox):
+            return self._outbox.take(now_us)
         if self._host_us is None:
             return b""
         frame = self.store.get(self._next_sequence)
@@ -168,7 +168,7 @@ class Head:
             self._rewind(self.store.first_sequence)
             self._reply_hello(fields["query"])
         elif name == "time_query":
-            self._reply("time", {"query": fields["query"], "boot_id": self.boot_id, "received_us": now_us & MASK})
+            self._outbox.reply("time", {"query": fields["query"], "received_us": now_us & MASK})
         elif name == "configure":
             self._on_configure(fields)
         elif name == "ack":
@@ -229,21 +229,22 @@ class Head:
         start_us = now_us + signed_32(fields["counter_us"] - now_us) if fields["timed"] else None
         index = fields["chip"]
         if index >= len(self._ears) or not self._ears[index].working:
-            self._result(tag, index, "refused", "NO_RADIO", 0 if start_us is None else start_us - now_us, start_us or 0)
+            slack_us = 0 if start_us is None else start_us - now_us
+            self._outbox.result(tag, index, "refused", "NO_RADIO", slack_us, start_us or 0)
             return
         on_air = [ear.sending for ear in self._ears if ear.sending is not None]
         outcome, reason, slack_us, transmission = self._schedule.admit(fields, payload, now_us, start_us, on_air)
         if transmission is None:
-            self._result(tag, index, outcome, reason, slack_us, start_us or 0)
+            self._outbox.result(tag, index, outcome, reason, slack_us, start_us or 0)
         else:
-            self._reply_outcome(tag, index, outcome, reason, slack_us, transmission.start_us)
+            self._outbox.outcome(tag, index, outcome, reason, slack_us, transmission.start_us)
 
     def _on_cancel(self, tag):
         transmission = self._schedule.cancel(tag)
         if transmission is not None:
             self._end(transmission, "cancelled", "", transmission.start_us)
         elif not self._repeat_outcome(tag):
-            self._result(tag, 0, "cancelled", "", 0, 0)
+            self._outbox.result(tag, 0, "cancelled", "", 0, 0)
 
     def _repeat_outcome(self, tag):
         # Says again what is known of a tag; False when nothing is.
@@ -251,13 +252,9 @@ class Head:
         for transmission in self._schedule.waiting + sending:
             if transmission.tag == tag:
                 start_us = transmission.start_us
-                self._reply_outcome(tag, transmission.chip, "scheduled", "", transmission.slack_us, start_us)
+                self._outbox.outcome(tag, transmission.chip, "scheduled", "", transmission.slack_us, start_us)
                 return True
-        for result in self._results:
-            if result["tag"] == tag:
-                self._reply("tx_outcome", result)
-                return True
-        return False
+        return self._outbox.repeat(tag)
 
     # What the radios say
 
@@ -327,9 +324,11 @@ class Head:
     def _tx_end_us(self, ear):
         return ear.start_us + ear.sending.airtime_us + TX_DONE_US
 
-    def _keep(self, ear, now_us):
+    def _keep(self, ear, now_us, quiet):
         if not ear.working:
-            if now_us >= ear.restart_us:
+            if now_us >= ear.restart_us and not quiet:
+                ear.restart_us = now_us + QUIET_US
+            elif now_us >= ear.restart_us:
                 ear.restart_us = now_us + RESTART_US
                 ear.chip.restart()
                 ear.working = True
@@ -369,55 +368,27 @@ class Head:
 
     # What goes to the host
 
-    def _reply(self, name, fields):
-        if len(self._replies) < MAX_REPLIES:
-            self._replies.append((name, fields))
-
     def _reply_hello(self, query):
-        for name, fields in self._replies:
-            if name == "hello" and (not query or fields["query"] == query):
-                return
-        self._reply(
-            "hello",
+        self._outbox.hello(
+            query,
             {
                 "version": link.VERSION,
-                "query": query,
-                "boot_id": self.boot_id,
                 "reset_cause": self._reset_cause,
                 "chips": len(self._ears),
                 "store_size": self.store.size,
                 "stamp_error_us": self._stamp_error_us,
                 "first_sequence": self.store.first_sequence,
-                "counter_us": None,
             },
         )
 
     def _reply_configured(self, index, ear):
         channel = ear.channel if ear is not None else (0, 0, 0, 0)
-        fields = {"boot_id": self.boot_id, "chip": index, "ok": 1 if ear is not None and ear.listens() else 0}
+        fields = {"chip": index, "ok": 1 if ear is not None and ear.listens() else 0}
         fields["frequency_hz"], fields["spreading_factor"], fields["bandwidth_hz"] = channel[:3]
-        self._reply("configured", fields)
-
-    def _reply_outcome(self, tag, chip, outcome, reason, slack_us, start_us):
-        fields = {
-            "boot_id": self.boot_id,
-            "tag": tag,
-            "chip": chip,
-            "outcome": link.OUTCOMES.index(outcome),
-            "reason": link.REASONS.index(reason),
-            "slack_us": slack_us,
-            "counter_us": start_us & MASK,
-        }
-        self._reply("tx_outcome", fields)
-        return fields
-
-    def _result(self, tag, chip, outcome, reason, slack_us, start_us):
-        self._results.append(self._reply_outcome(tag, chip, outcome, reason, slack_us, start_us))
-        if len(self._results) > MAX_RESULTS:
-            self._results.pop(0)
+        self._outbox.reply("configured", fields)
 
     def _end(self, transmission, outcome, reason, start_us):
-        self._result(transmission.tag, transmission.chip, outcome, reason, transmission.slack_us, start_us)
+        self._outbox.result(transmission.tag, transmission.chip, outcome, reason, transmission.slack_us, start_us)
 
     def _stats(self):
         deaf = 0
@@ -425,7 +396,6 @@ class Head:
             if not ear.listens():
                 deaf |= 1 << index
         return {
-            "boot_id": self.boot_id,
             "stored": len(self.store),
             "heard": self.heard,
             "overflow": self.store.overflow,
@@ -435,5 +405,4 @@ class Head:
             "radio_errors": self.radio_errors,
             "junk": self._deframer.junk,
             "deaf": deaf,
-            "counter_us": None,
         }

@@ -49,6 +49,7 @@ class FakeChip:
         self.events: list[int] = []
         self.frames: list[Any] = []
         self.broken = False
+        self.restarts = 0
         self.late = False
         self.in_rx = True
 
@@ -58,6 +59,7 @@ class FakeChip:
         self.log.append(what)
 
     def restart(self) -> None:
+        self.restarts += 1
         self._call("restart")
 
     def listen(self, *channel: int) -> None:
@@ -543,6 +545,22 @@ def test_a_broken_chip_is_deaf_refuses_and_is_tried_again() -> None:
     bench.chips[1].broken = False
     bench.run(RESTART_US)
     assert [entry[0] for entry in bench.chips[1].log[-2:]] == ["restart", "listen"]
+
+
+def test_a_dead_chip_is_not_started_while_another_is_about_to_transmit() -> None:
+    bench = Bench(chips=2)
+    bench.greet()
+    bench.chips[1].broken = True
+    bench.head.radio_event(1)
+    bench.run(RESTART_US)
+    tries = bench.chips[1].restarts
+    due_us = bench.head._ears[1].restart_us
+    bench.ask(ahead_us=due_us + 50_000 - bench.now_us)
+    bench.run(due_us + 49_000 - bench.now_us)
+    assert bench.chips[0].log[-1][0] == "transmit"
+    assert bench.chips[1].restarts == tries
+    bench.run(SECOND)
+    assert bench.chips[1].restarts == tries + 1
 
 
 def test_a_chip_that_left_reception_by_itself_is_started_again(bench: Bench) -> None:
