@@ -26,6 +26,7 @@ from siel_gateway.journal import Journal
 from siel_gateway.records import Observation, RxFrame
 from siel_gateway.sinks import mqtt
 from siel_gateway.sinks.mqtt import Mqtt
+from siel_gateway.sinks.mqtt_window import WINDOW
 from siel_gateway.transport import SystemServices
 from siel_hil.broker import HOST, PrivateBroker
 
@@ -284,6 +285,23 @@ def test_what_was_not_acknowledged_is_sent_again_with_the_same_id(broker: Privat
     run(body)
 
 
+def test_a_broker_that_no_longer_answers_counts_as_gone(
+    broker: PrivateBroker, run: Run[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "ANSWER_LIMIT_S", 0.2)
+
+    async def body(rig: Rig) -> None:
+        async with Relay(broker.port) as relay, running(rig.sink(relay.url)) as sink:
+            await until(lambda: sink.connected)
+            relay.mute = True
+            rig.observe(sink)
+            await until(lambda: sink.counters["disconnected"] >= 1)
+            relay.mute = False
+            await until(lambda: sink.pending == 0)
+
+    run(body)
+
+
 def test_a_broker_that_is_away_gets_everything_when_it_comes(run: Run[None]) -> None:
     async def body(rig: Rig) -> None:
         with PrivateBroker() as first:
@@ -293,12 +311,12 @@ def test_a_broker_that_is_away_gets_everything_when_it_comes(run: Run[None]) -> 
                 await until(lambda: sink.pending == 0)
                 first.stop()
                 await until(lambda: not sink.connected)
-                rig.observe(sink, count=mqtt.WINDOW + 20)
+                rig.observe(sink, count=WINDOW + 20)
                 await until(lambda: sink.counters["disconnected"] >= 3)
-                assert sink.pending == mqtt.WINDOW + 20
+                assert sink.pending == WINDOW + 20
                 with PrivateBroker(port):
                     await until(lambda: sink.pending == 0)
-        assert rig.journal.cursor("sink:north") == mqtt.WINDOW + 22
+        assert rig.journal.cursor("sink:north") == WINDOW + 22
 
     run(body)
 

@@ -27,10 +27,9 @@ from siel_gateway.secrets import read_secret, tls_context
 from siel_gateway.services import Services
 from siel_gateway.sinks.commands import MAX_COMMAND_BYTES, read_command
 from siel_gateway.sinks.feed import Feed, ObservationLog
+from siel_gateway.sinks.mqtt_window import WINDOW, PublishWindow
 
 PREFIX: Final = "siel/v1"
-WINDOW: Final = 100
-"""Observations on their way at once; mosquitto's own default for one client is 20, and it queues the rest."""
 MAX_EVENTS: Final = 256
 """Joins and delivery reports kept while the broker is away."""
 MAX_COMMANDS: Final = 256
@@ -153,10 +152,15 @@ class Mqtt:
         async with self._connection() as client:
             backoff.reset()
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._send_observations(client, tasks), name=f"sink[{self.name}].up")
-                    tasks.create_task(self._send_events(client), name=f"sink[{self.name}].events")
-                    tasks.create_task(self._receive(client), name=f"sink[{self.name}].down")
+                with PublishWindow(client, self._services, self._acknowledge) as window:
+                    async with asyncio.TaskGroup() as tasks:
+                        for name, job in (
+                            ("up", self._send_observations(window)),
+                            ("watch", window.watch(ANSWER_LIMIT_S)),
+                            ("events", self._send_events(client)),
+                            ("down", self._receive(client)),
+                        ):
+                            tasks.create_task(job, name=f"sink[{self.name}].{name}")
             finally:
                 self.connected = False
                 self._feed.take_back()
@@ -178,7 +182,6 @@ class Mqtt:
             max_inflight_messages=WINDOW,
             tls_context=self._tls,
         )
-        client.pending_calls_threshold = 2 * WINDOW
         with self._services.outside_work():
             await client.__aenter__()
         try:
@@ -210,20 +213,15 @@ class Mqtt:
 
     # -- north --------------------------------------------------------------------------------------------------------
 
-    async def _send_observations(self, client: aiomqtt.Client, tasks: asyncio.TaskGroup) -> None:
-        window = asyncio.Semaphore(WINDOW)
-
-        async def send(row: int, observation: Observation) -> None:
-            topic = f"{self._prefix}/device/{observation.dev_eui}/up"
-            await self._publish(client, topic, msgspec.json.encode(observation))
-            self.counters["published"] += 1
-            self._feed.acknowledge(row)
-            window.release()
-
+    async def _send_observations(self, window: PublishWindow) -> None:
         while True:
-            await window.acquire()
+            await window.room()
             row, observation = await self._feed.next()
-            tasks.create_task(send(row, observation), name=f"sink[{self.name}].row")
+            window.publish(row, f"{self._prefix}/device/{observation.dev_eui}/up", msgspec.json.encode(observation))
+
+    def _acknowledge(self, row: int) -> None:
+        self.counters["published"] += 1
+        self._feed.acknowledge(row)
 
     def _add_event(self, topic: str, message: bytes) -> None:
         if len(self._events) >= MAX_EVENTS:
