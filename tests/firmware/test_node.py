@@ -140,8 +140,10 @@ class Hygrometer:
 class Bench:
     """One node beside one gateway."""
 
-    def __init__(self, folder: Path, seed: int = 1, damage: str = "", **changes: object) -> None:
-        self.world = World(seed)
+    def __init__(
+        self, folder: Path, seed: int = 1, damage: str = "", ballast_bytes: int = 0, **changes: object
+    ) -> None:
+        self.world = World(1)
         self.medium = Medium(self.world)
         self.network = Network(self.world, self.medium)
         stage = Stage(folder)
@@ -162,6 +164,8 @@ class Bench:
         elif damage == "codec":
             values = identity.seal({**VALUES, "codec": "siel/none"})
         files = {} if damage == "missing" else {"/identity.json": json.dumps(values).encode()}
+        if ballast_bytes:
+            files["/ballast"] = bytes(ballast_bytes)
         self.board: MicroPythonBoard = stage.build(self.world, "node", "pico_sx1262", wiring, files, self.lines.append)
         self.commands: list[tuple[int, bytes]] = []
         self.flash_writes: list[int] = []
@@ -357,6 +361,42 @@ def test_a_node_without_a_valid_identity_says_so_and_stays_silent(bench: Callabl
     assert node.network.heard == []
     assert len(node.lines) == 4
     assert all("identity_fault" in line and APP_KEY.hex() not in line for line in node.lines)
+
+
+def test_a_chip_that_does_not_answer_is_told_and_tried_again(bench: Callable[..., Bench]) -> None:
+    node = bench()
+    alive, node.chip.transfer = node.chip.transfer, lambda t_us, mosi: bytes(len(mosi))  # type: ignore[method-assign]
+    node.run_s(40)
+    assert [line.split(" ", 1)[1] for line in node.lines[1:]] == ["radio_fault no chip"] * 4
+    node.chip.transfer = alive  # type: ignore[method-assign]
+    node.run_s(60)
+    assert node.network.uplinks
+
+
+@pytest.mark.parametrize("lost", range(1, 8))
+def test_a_lost_interrupt_costs_one_exchange(bench: Callable[..., Bench], lost: int) -> None:
+    node = bench(interval_s=20)
+    edge, count = node.chip.on_dio1, [0]
+
+    def on_dio1() -> None:
+        count[0] += 1
+        if count[0] != lost:
+            edge()
+
+    node.chip.on_dio1 = on_dio1
+    node.run_s(140)
+    assert [line.split(" ", 1)[1].split()[0] for line in node.lines if "fault" in line] == ["radio_fault"]
+    counters = [frame.f_cnt for frame in node.network.uplinks]
+    assert len(counters) >= 4
+    assert counters == sorted(set(counters))
+    assert len(set(node.network.dev_nonces)) == len(node.network.dev_nonces)
+
+
+def test_nothing_goes_on_air_while_the_state_cannot_be_stored(bench: Callable[..., Bench]) -> None:
+    node = bench(ballast_bytes=60 * 4096)  # of 64 blocks, two are the file system's own
+    node.run_s(60)
+    assert node.network.heard == []
+    assert "store_fault" in node.lines[-1]
 
 
 def test_no_key_is_ever_printed(bench: Callable[..., Bench]) -> None:
