@@ -4,6 +4,8 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -642,5 +644,73 @@ def test_full_sync_asks_sqlite_for_it(bench: Any, tmp_path: Path) -> None:
             journal = await Journal.open(tmp_path / sync, bench, DefaultSettings(sync=sync))
             assert journal._store._open_db.execute("PRAGMA synchronous").fetchone() == (value,)
             await journal.close()
+
+    bench.run(main())
+
+
+def test_state_is_read_newest_first_while_an_older_batch_waits_for_the_disk(bench: Any, tmp_path: Path) -> None:
+    async def main() -> None:
+        journal = await Journal.open(tmp_path / "j.db", bench)
+        async with bench.running(journal.run()):
+            bench.disk_fault = disk_full
+            journal.put("edge", "a", b"1")
+            journal.put("edge", "b", b"1")
+            await asyncio.sleep(1)
+            journal.put("edge", "a", b"2")
+            journal.delete("edge", "b")
+            assert (journal.get("edge", "a"), journal.get("edge", "b")) == (b"2", None)
+            assert journal.items("edge") == {"a": b"2"}
+            bench.disk_fault = lambda: None
+            await journal.committed()
+        await journal.close()
+        journal = await Journal.open(tmp_path / "j.db", bench)
+        assert journal.items("edge") == {"a": b"2"}
+        await journal.close()
+
+    bench.run(main())
+
+
+WRITER = """
+import asyncio, pathlib, sys
+from siel_gateway.journal import Journal
+from siel_gateway.records import RxFrame
+from siel_gateway.transport import SystemServices
+
+async def main():
+    services = SystemServices()
+    journal = await Journal.open(pathlib.Path(sys.argv[1]), services)
+    runner = asyncio.create_task(journal.run())
+    sequence = 0
+    while True:
+        for _ in range(7):
+            sequence += 1
+            journal.add_frame(RxFrame(
+                radio="roof", gateway_eui="0016c001f1500812", radio_session=1, sequence=sequence, counter_us=sequence,
+                gateway_us=sequence, received_ms=1, clock="none", frequency_hz=868100000, spreading_factor=7,
+                bandwidth_hz=125000, rssi_dbm=-60, snr_db=1.0, crc="ok", phy_payload=bytes(20)))
+        first = await journal.reserve("f_cnt_down", 2)
+        await journal.committed()
+        print(sequence, first + 1, flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_a_killed_process_loses_nothing_that_it_has_promised(bench: Any, tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    promised = number = 0
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        for _ in range(12):
+            promised, number = map(int, writer.stdout.readline().split())
+        writer.kill()
+
+    async def main() -> None:
+        journal = await Journal.open(path, bench)
+        frames = [frame.sequence for _, frame in await journal.frames_after(0, 10_000)]
+        assert frames == list(range(1, len(frames) + 1))
+        assert len(frames) >= promised >= 12 * 7
+        assert await journal.reserve("f_cnt_down", 1) > number
+        await journal.close()
 
     bench.run(main())
