@@ -12,7 +12,7 @@ import structlog
 from siel_codecs import registry
 from siel_gateway.arbiter import Arbiter
 from siel_gateway.config_models import Config, DeviceConfig
-from siel_gateway.edge import Delivery, Downlink, EdgeDevice, EdgeServer, Effects, Now, Reservation, Transmission
+from siel_gateway.edge import BLOCK, Delivery, Downlink, EdgeDevice, EdgeServer, Effects, Now, Reservation, Transmission
 from siel_gateway.errors import CountersLostError
 from siel_gateway.journal import Journal
 from siel_gateway.keystore import KeyStore
@@ -109,6 +109,7 @@ class Daemon:
             self._upstreams = build_upstreams(config, services, journal, self._radios, self._arbiter.submit)
             self._sinks = build_sinks(config, services, journal, self.enqueue)
             await self._serve(journal)
+            log.info("gateway_stopped", report=self.report())
         finally:
             for counter, first_unused in self._edge.unused().items():
                 journal.give_back(counter, first_unused)
@@ -118,7 +119,7 @@ class Daemon:
     async def _load(self, journal: Journal) -> None:
         effects = self._edge.load(lambda table: journal.items(table).items(), self._services.monotonic_us())
         self._apply(effects)
-        await asyncio.gather(*map(self._reserve, self._edge.initial_reservations()))
+        await self._reserve(self._edge.initial_reservations())
 
     async def _serve(self, journal: Journal) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -131,6 +132,7 @@ class Daemon:
             ]
             radios = [self._start(f"radio[{name}]", radio.run) for name, radio in self._radios.items()]
             self.ready.set()
+            log.info("gateway_started", gateway=self._config.gateway.id, radios=sorted(self._radios))
             await self._stopping.wait()
             for task in radios:
                 task.cancel()
@@ -232,8 +234,8 @@ class Daemon:
                     sink.offer(observation_row, observation)
         for event in effects.events:
             self._log_event(event.name, event.fields)
-        for reservation in effects.reservations:
-            self._spawn(f"reserve[{reservation.counter}]", self._reserve(reservation))
+        if effects.reservations:
+            self._spawn("reserve", self._reserve(effects.reservations))
         for transmission in effects.transmissions:
             committed = journal.committed() if transmission.after_commit else None
             self._spawn(f"tx[{transmission.request.id}]", self._transmit(transmission, committed))
@@ -267,18 +269,25 @@ class Daemon:
         outcome = await self._arbiter.submit(transmission.request)
         self._apply(self._edge.tx_outcome(outcome))
 
-    async def _reserve(self, reservation: Reservation) -> None:
+    async def _reserve(self, reservations: Sequence[Reservation]) -> None:
         journal = self._journal
-        if journal is None:
+        if journal is None or not reservations:
             return
         try:
-            first = await journal.reserve(reservation.counter, reservation.block)
-            self._edge.grant(reservation, first)
-        except (CountersLostError, ValueError) as fault:
+            firsts = await journal.reserve_all([reservation.counter for reservation in reservations], BLOCK)
+        except CountersLostError as fault:
             # Without numbers nothing is transmitted; what is heard goes on being journalled and published
-            self._edge.reservation_failed(reservation)
-            self._counts["reservations_failed"] += 1
-            log.error("reservation_failed", counter=reservation.counter, error=str(fault))
+            self._counts["reservations_failed"] += len(reservations)
+            log.error("reservation_failed", error=str(fault))
+            for reservation in reservations:
+                self._edge.reservation_failed(reservation)
+            return
+        for reservation, first in zip(reservations, firsts, strict=True):
+            try:
+                self._edge.grant(reservation, first)
+            except ValueError as fault:
+                self._counts["reservations_failed"] += 1
+                log.error("reservation_failed", error=str(fault))
 
     async def _expire(self) -> None:
         while True:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol, Self
 
@@ -321,6 +321,16 @@ class Journal:
         """
         self._unused.pop(name, None)
         return await self._services.run_blocking(lambda: self._numbers.reserve(name, block))
+
+    async def reserve_all(self, names: Sequence[str], block: int) -> list[int]:
+        """Do the same for many counters with one sync; return their firsts in the same order.
+
+        Raises:
+            CountersLostError: That cannot be made sure: do not transmit.
+        """
+        for name in names:
+            self._unused.pop(name, None)
+        return await self._services.run_blocking(lambda: self._numbers.reserve_all(names, block))
 
     def give_back(self, name: str, first_unused: int) -> None:
         """Name the first number of the newest block that was not used; kept by :meth:`close`, so do it right before."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -68,18 +69,34 @@ class CounterStore:
         Raises:
             CountersLostError: It cannot be made sure.
         """
+        return self.reserve_all([name], block)[0]
+
+    def reserve_all(self, names: Sequence[str], block: int) -> list[int]:
+        """Do the same for many counters with one sync, in their order.
+
+        Raises:
+            CountersLostError: It cannot be made sure; none is reserved then.
+        """
         if not 0 < block <= MAX_BLOCK:
             raise ValueError(f"block: {block}")
         if self._db is None:
             raise CountersLostError(f"{self.path} is not open")
         try:
-            end = self._db.execute(
-                "INSERT INTO counter VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET next = next + ?2 RETURNING next",
-                (name, block),
-            ).fetchall()[0][0]
+            self._db.execute("BEGIN IMMEDIATE")
+            ends = [
+                self._db.execute(
+                    "INSERT INTO counter VALUES (?1, ?2)"
+                    " ON CONFLICT (name) DO UPDATE SET next = next + ?2 RETURNING next",
+                    (name, block),
+                ).fetchall()[0][0]
+                for name in names
+            ]
+            self._db.execute("COMMIT")
         except sqlite3.Error as fault:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
             raise CountersLostError(f"{self.path}: {fault}") from fault
-        return int(end) - block
+        return [int(end) - block for end in ends]
 
     def close(self, unused: Mapping[str, int]) -> None:
         """Let go; closing twice does nothing.

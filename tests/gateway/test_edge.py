@@ -24,7 +24,7 @@ from siel_codecs.lorawan import (
     parse_mac_commands,
     parse_phy,
 )
-from siel_gateway.edge import Downlink, EdgeDevice, EdgeServer, Effects, Now, Reservation
+from siel_gateway.edge import BLOCK, Downlink, EdgeDevice, EdgeServer, Effects, Now, Reservation
 from siel_gateway.edge.queue import MAX_QUEUED
 from siel_gateway.edge.uplinks import COPY_US, LATE_FRAMES, MAX_REPEAT_ANSWERS, REPEAT_US
 from siel_gateway.keystore import KeyStore
@@ -78,7 +78,7 @@ class Store:
 
     def reserve(self, reservation: Reservation) -> int:
         first = self.reserved.get(reservation.counter, 0)
-        self.reserved[reservation.counter] = first + reservation.block
+        self.reserved[reservation.counter] = first + BLOCK
         return first
 
 

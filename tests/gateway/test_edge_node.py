@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from siel_codecs.codec import Decoded, Sample
-from siel_gateway.edge import Downlink, EdgeDevice, EdgeServer, Now
+from siel_gateway.edge import BLOCK, Downlink, EdgeDevice, EdgeServer, Now
 from siel_gateway.keystore import KeyStore
 from siel_gateway.records import RxFrame, TxOutcome, TxWindow
 from siel_node import mac
@@ -79,7 +79,7 @@ class Air:
     def _grant(self, reservations: Any) -> None:
         for reservation in reservations:
             first = self.reserved.get(reservation.counter, 0)
-            self.reserved[reservation.counter] = first + reservation.block
+            self.reserved[reservation.counter] = first + BLOCK
             self.edge.grant(reservation, first)
 
     def steps(self) -> Iterator[int]:

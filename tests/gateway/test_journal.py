@@ -714,3 +714,19 @@ def test_a_killed_process_loses_nothing_that_it_has_promised(bench: Any, tmp_pat
         await journal.close()
 
     bench.run(main())
+
+
+def test_many_counters_are_reserved_with_one_sync(bench: Any, tmp_path: Path) -> None:
+    async def main() -> None:
+        journal = await Journal.open(tmp_path / "j.db", bench)
+        jobs: list[None] = []
+        bench.disk_fault = lambda: jobs.append(None)
+        assert await journal.reserve_all(["a", "b"], 16) == [0, 0]
+        assert await journal.reserve_all(["b", "c", "b"], 16) == [16, 0, 32]
+        assert len(jobs) == 2
+        assert await journal.reserve("a", 16) == 16
+        with pytest.raises(ValueError, match="block"):
+            await journal.reserve_all(["a"], 0)
+        await journal.close()
+
+    bench.run(main())

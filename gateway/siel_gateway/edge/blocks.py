@@ -14,10 +14,9 @@ _LOW_WATER: Final = 8
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """Ask the journal for ``block`` numbers of ``counter``, then call :meth:`EdgeServer.grant`."""
+    """Ask the journal for :data:`BLOCK` numbers of ``counter``, then call :meth:`EdgeServer.grant`."""
 
     counter: str
-    block: int = BLOCK
 
 
 class Blocks:

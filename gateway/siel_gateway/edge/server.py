@@ -10,7 +10,7 @@ from siel_codecs.errors import FrameError
 from siel_codecs.lorawan import MAC_PORT, DataFrame, JoinRequest, crypt_payload, parse_phy
 from siel_gateway.edge import dev_addr
 from siel_gateway.edge.answers import Answers, Now
-from siel_gateway.edge.blocks import Blocks, Reservation
+from siel_gateway.edge.blocks import BLOCK, Blocks, Reservation
 from siel_gateway.edge.commands import take_commands
 from siel_gateway.edge.join import Joins
 from siel_gateway.edge.plan import Plan
@@ -128,7 +128,7 @@ class EdgeServer:
 
     def grant(self, reservation: Reservation, first: int) -> None:
         """The journal has reserved the numbers from ``first`` on, safely on disk."""
-        self._blocks[reservation.counter].grant(first, reservation.block)
+        self._blocks[reservation.counter].grant(first, BLOCK)
 
     def reservation_failed(self, reservation: Reservation) -> None:
         """The journal could not reserve; the next step asks again."""
