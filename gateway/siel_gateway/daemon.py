@@ -13,7 +13,7 @@ from siel_codecs import registry
 from siel_gateway.arbiter import Arbiter
 from siel_gateway.config_models import Config, DeviceConfig
 from siel_gateway.edge import BLOCK, Delivery, Downlink, EdgeDevice, EdgeServer, Effects, Now, Reservation, Transmission
-from siel_gateway.errors import CountersLostError
+from siel_gateway.errors import CountersLostError, JournalFullError
 from siel_gateway.journal import Journal
 from siel_gateway.keystore import KeyStore
 from siel_gateway.log_limit import LogLimit
@@ -195,12 +195,12 @@ class Daemon:
         Raises:
             JournalFullError: It could not be taken and must not be acknowledged.
         """
-        if frame.crc != "ok" or self._journal is None:
-            self._counts["frames_bad_crc" if frame.crc == "bad" else "frames_no_crc"] += 1
-            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            done.set_result(None)
-            return done
         journal = self._journal
+        if journal is None:
+            raise JournalFullError("the journal is closed")
+        if frame.crc != "ok":
+            self._counts["frames_bad_crc" if frame.crc == "bad" else "frames_no_crc"] += 1
+            return journal.committed()
         if journal.seen(frame):
             self._counts["frames_seen_again"] += 1
             return journal.committed()

@@ -673,6 +673,12 @@ def test_link_adr_req_uses_the_data_rate_of_the_head_that_heard() -> None:
     assert commands_of(frame)["LinkADRReq"]["ch_mask"] == 0b110
 
 
+def test_no_link_adr_req_on_the_word_of_another_bandwidth() -> None:
+    site = Site(ONE_HEAD)
+    node = site.join()
+    assert site.hear(node.uplink(), bandwidth_hz=250_000).transmissions == []
+
+
 def test_link_check_is_answered_with_the_margin() -> None:
     site = Site()
     node = site.join()

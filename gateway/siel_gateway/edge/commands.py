@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from siel_codecs.lorawan import MacCommand, encode_mac_command, parse_mac_commands
-from siel_gateway.edge.plan import Plan
+from siel_gateway.edge.plan import BANDWIDTH_HZ, Plan
 from siel_gateway.edge.records import Effects
 from siel_gateway.edge.sessions import Session
 from siel_gateway.records import RxFrame
@@ -60,6 +60,8 @@ def link_adr(session: Session, frame: RxFrame, plan: Plan) -> bytes:
     """
     counters = session.counters
     counters.asked_mask = -1
+    if frame.bandwidth_hz != BANDWIDTH_HZ:
+        return b""
     target = plan.mask(session.channels_hz, frame.spreading_factor)
     if target in (0, counters.mask, counters.refused_mask):
         return b""
