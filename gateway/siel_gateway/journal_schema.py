@@ -74,6 +74,19 @@ OBSERVATION_FIELDS: Final = (
     "position",
 )
 
+RADIO_KEYS: Final = (
+    "gateway",
+    "radio",
+    "rssi_dbm",
+    "snr_db",
+    "frequency_hz",
+    "spreading_factor",
+    "bandwidth_hz",
+)
+"""Of an observation's ``radio``; a dict with exactly these, in this order, is stored as its values. Never change it."""
+
+_ID: Final = OBSERVATION_FIELDS.index("id")
+_RADIO: Final = OBSERVATION_FIELDS.index("radio")
 R = TypeVar("R", RxFrame, Observation)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(list[Any])
@@ -90,8 +103,11 @@ def decode_frame(body: bytes) -> RxFrame:
 
 
 def encode_observation(observation: Observation) -> bytes:
-    """Return ``observation`` without the names of its fields; what is not set stays away, from the end."""
+    """Return ``observation`` without names that are always the same; what is not set stays away, from the end."""
     values = [getattr(observation, field) for field in OBSERVATION_FIELDS]
+    values[_ID] = bytes.fromhex(observation.id)
+    if tuple(observation.radio) == RADIO_KEYS:
+        values[_RADIO] = list(observation.radio.values())
     while values[-1] is msgspec.UNSET:
         values.pop()
     return _ENCODER.encode(values)
@@ -99,7 +115,12 @@ def encode_observation(observation: Observation) -> bytes:
 
 def decode_observation(body: bytes) -> Observation:
     """Return the observation of :func:`encode_observation`."""
-    return _decode(Observation, OBSERVATION_FIELDS, body)
+    observation = _decode(Observation, OBSERVATION_FIELDS, body)
+    radio: Any = observation.radio
+    if isinstance(radio, list):
+        radio = dict(zip(RADIO_KEYS, radio, strict=True))
+    observation_id: Any = observation.id
+    return msgspec.structs.replace(observation, id=observation_id.hex(), radio=radio)
 
 
 def _decode(record: type[R], fields: Sequence[str], body: bytes) -> R:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from siel_gateway.journal import DefaultSettings, Journal
 from siel_gateway.journal_schema import (
     FRAME_FIELDS,
     OBSERVATION_FIELDS,
+    RADIO_KEYS,
     decode_frame,
     decode_observation,
     encode_frame,
@@ -76,14 +78,15 @@ def test_records_come_back_as_they_went(make_frame: Callable[..., RxFrame]) -> N
     for frame in (make_frame(), make_frame(sequence=2**32 - 1, phy_payload=bytes(255), concentrator=True, crc="bad")):
         assert decode_frame(encode_frame(frame)) == frame
     plain = observation(7)
+    complete = msgspec.structs.replace(plain, radio=dict.fromkeys(RADIO_KEYS, 7))
+    assert decode_observation(encode_observation(complete)) == complete
+    assert b"rssi" not in encode_observation(complete)
     placed = Observation(**{**{name: getattr(plain, name) for name in OBSERVATION_FIELDS}, "position": {"lat": 53.1}})
     assert decode_observation(encode_observation(plain)) == plain
     assert decode_observation(encode_observation(placed)) == placed
 
 
 def test_a_frame_of_an_older_version_is_read_with_defaults(make_frame: Callable[..., RxFrame]) -> None:
-    import msgspec
-
     values = [getattr(make_frame(), field) for field in FRAME_FIELDS[:-1]]
     assert decode_frame(msgspec.msgpack.encode(values)) == make_frame()
 
