@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
@@ -80,25 +81,54 @@ class DaemonInside:
     def __init__(
         self, world: World, config: Path, net: VirtualNet, lines: Mapping[str, VirtualLine], feed: Feed
     ) -> None:
+        self._world = world
         self._config = config
-        self._services = WorldServices(world, "gateway", net, dict(lines), _Console(world, feed))
+        self._net = net
+        self._lines = lines
+        self._console = _Console(world, feed)
+        self._starts = 0
+        self._services: WorldServices
         self._task: asyncio.Task[None] | None = None
+        self._disk: Path | None = None
+        self._ending = False
         self.daemon: Daemon | None = None
 
+    @property
+    def data_dir(self) -> Path:
+        """Where it keeps what must not be lost."""
+        return gateway_config.load(self._config).gateway.data_dir
+
     async def start(self) -> None:
-        """Start it and wait until it serves its radios."""
+        """Start it, for the first time or again, and wait until it serves its radios."""
         loaded = gateway_config.load(self._config)
+        self._starts += 1
+        # no two processes draw the same random numbers
+        self._services = WorldServices(self._world, f"gateway/{self._starts}", self._net, self._lines, self._console)
+        self._ending = False
+        self._disk = None
         self.daemon = Daemon(loaded, self._services, open_configured(loaded.keys, os.environ))
         self._task = asyncio.create_task(self.daemon.run(), name="daemon")
+        self._task.add_done_callback(self._ended)
         ready = asyncio.create_task(self.daemon.ready.wait())
         await asyncio.wait({self._task, ready}, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
         self._check()
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Void the run when the daemon ends by itself, whoever watches it."""
+        if not self._ending and not task.cancelled():
+            self._world.fail(self._failure(task))
+
+    @staticmethod
+    def _failure(task: asyncio.Task[None]) -> ParticipantError:
+        fault = task.exception()
+        error = ParticipantError("gateway", f"the daemon ended: {fault!r}")
+        error.__cause__ = fault
+        return error
+
     def _check(self) -> None:
         if self._task is not None and self._task.done():
-            fault = self._task.exception()
-            raise ParticipantError("gateway", f"the daemon ended: {fault!r}") from fault
+            raise self._failure(self._task)
 
     async def watch(self, stopped: asyncio.Event) -> None:
         """Return when ``stopped`` is set; raise ``ParticipantError`` when the daemon ends by itself."""
@@ -120,16 +150,36 @@ class DaemonInside:
         assert self.daemon is not None  # noqa: S101 - start came first
         return self.daemon.report()
 
+    def cut(self) -> None:
+        """End it at this very moment, as kill -9 does; ``kill`` and then ``start`` bring it back.
+
+        What its files hold now is all that is left: its own clean-up reaches neither disk, line nor network.
+        """
+        if self._task is None or self._ending:
+            return
+        self._ending = True
+        disk = self.data_dir
+        self._disk = disk.with_name(disk.name + ".killed")
+        shutil.copytree(disk, self._disk)
+        self._services.cut()
+        self._task.cancel()
+
     async def kill(self) -> None:
-        """End it in the middle of whatever it does: nothing of its own clean-up counts."""
+        """End it as kill -9 does, now or when ``cut`` was called."""
+        self.cut()
         if self._task is not None:
-            self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+        if self._disk is not None:
+            disk = self.data_dir
+            shutil.rmtree(disk)
+            self._disk.rename(disk)
+            self._disk = None
 
     async def stop(self) -> None:
         """End it in order; harmless when it has ended."""
         if self._task is not None and self.daemon is not None:
+            self._ending = True
             self.daemon.stop()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None

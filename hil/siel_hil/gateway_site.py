@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,7 +58,7 @@ class GatewaySite:
         net: The network inside the world.
         stage: Where things are built.
         scenario: What it consists of.
-        plans: The devices it knows.
+        plans: The devices it knows, read when it starts.
         feed: Hears what it decodes.
         wall: The daemon is a process of its own, over ptys and real sockets.
         mqtt_url: A broker to publish to.
@@ -71,7 +72,7 @@ class GatewaySite:
         net: VirtualNet,
         stage: Stage,
         scenario: Scenario,
-        plans: list[NodePlan],
+        plans: Sequence[NodePlan],
         feed: Feed,
         *,
         wall: bool = False,

@@ -8,11 +8,13 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable, Mapping
 from importlib import resources
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from pprint import pformat
+from types import MappingProxyType
 from typing import Any, Final
 
 from siel_hil.errors import ImageError
@@ -20,6 +22,8 @@ from siel_hil.errors import ImageError
 PACKAGES: Final = {"node": ("siel_node",), "head": ("siel_node", "siel_head")}
 """Which packages a board of a role carries; a head uses the node's radio driver and tables."""
 _OPTIMIZE: Final = "-O3"
+Change = Callable[[str], str]
+"""Turns a module's source into another."""
 
 
 def boards_dir() -> Path:
@@ -46,18 +50,20 @@ def load_board(board: str) -> dict[str, Any]:
         raise ImageError(f"{path}: {error}") from error
 
 
-def stage(board: str, into: Path, cache: Path) -> Path:
+def stage(board: str, into: Path, cache: Path, changes: Mapping[str, Change] = MappingProxyType({})) -> Path:
     """Put the image of ``board`` into the folder ``into`` and return it.
 
     Args:
         board: Name of a folder below firmware/boards.
         into: Where main.py, board.py and lib/ go; made when missing.
         cache: Keeps compiled modules between runs, by content.
+        changes: Planted faults: path of a module -> what becomes of its source.
 
     Raises:
-        ImageError: A module does not compile; the message names file and line.
+        ImageError: A module does not compile; the message names file and line. Or a change changes nothing.
     """
     data = load_board(board)
+    unused = set(changes)
     lib = into / "lib"
     for package in PACKAGES[data["board"]["role"]]:
         root = _package_dir(package)
@@ -65,9 +71,24 @@ def stage(board: str, into: Path, cache: Path) -> Path:
             name = source.relative_to(root.parent)
             target = (lib / name).with_suffix(".mpy")
             target.parent.mkdir(parents=True, exist_ok=True)
+            if change := changes.get(name.as_posix()):
+                source = _changed(source, change, into / "changed" / name)  # noqa: PLW2901 - the same module
+                unused.discard(name.as_posix())
             shutil.copyfile(compile_module(source, str(name), cache), target)
+    if unused:
+        raise ImageError(f"{board} has no module {', '.join(sorted(unused))} to change")
     (into / "board.py").write_text(f"BOARD = {pformat(data, width=100, sort_dicts=False)}\n", encoding="utf-8")
     shutil.copyfile(boards_dir() / board / "main.py", into / "main.py")
+    return into
+
+
+def _changed(source: Path, change: Change, into: Path) -> Path:
+    before = source.read_text(encoding="utf-8")
+    after = change(before)
+    if after == before:
+        raise ImageError(f"{source}: the change changes nothing")
+    into.parent.mkdir(parents=True, exist_ok=True)
+    into.write_text(after, encoding="utf-8")
     return into
 
 

@@ -17,7 +17,7 @@ from siel_hil.stage import Stage, spi_pins
 from siel_hil.world import World
 from siel_node.identity import seal
 
-Fit = Callable[[World, str, dict[str, Any], Wiring], object]
+Fit = Callable[[World, str, dict[str, Any], Wiring], A02YYUW | Sht4x]
 
 
 def _fit_a02yyuw(world: World, name: str, sensor: dict[str, Any], wiring: Wiring) -> A02YYUW:
@@ -54,6 +54,7 @@ class NodeSite:
         plan: Who it is.
         feed: Hears what it prints.
         chip_class: Another chip model, for planted faults.
+        fitted: Whether its sensor is there; without it nothing answers on the sensor's wires.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class NodeSite:
         plan: NodePlan,
         feed: Feed,
         chip_class: type[SX1262] = SX1262,
+        *,
+        fitted: bool = True,
     ) -> None:
         self.plan = plan
         self.lines: list[str] = []
@@ -76,7 +79,7 @@ class NodeSite:
         wiring = Wiring(spi=[(self.chip, spi_pins(radio))], unique_id=bytes.fromhex(plan.dev_eui))
         kind, fit = FITTED[plan.template]
         sensor = next(entry for entry in data["sensor"] if entry["kind"] == kind)
-        self.sensor = fit(world, plan.name, sensor, wiring)
+        self.sensor: A02YYUW | Sht4x | None = fit(world, plan.name, sensor, wiring) if fitted else None
         identity = json.dumps(seal(plan.identity())).encode()
         files = {"/identity.json": identity}
         self.board = stage.build(world, plan.name, NODE_BOARD, wiring, files, self._line)

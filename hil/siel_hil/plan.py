@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,13 +33,15 @@ class NodePlan:
     position_m: tuple[float, float]
     interval_s: int
     join_dr: int
+    confirmed: int = 0
+    """Every so many uplinks one is confirmed, 0 for none."""
 
     def __repr__(self) -> str:
         return f"NodePlan({self.name}, {self.dev_eui})"
 
     def identity(self) -> dict[str, str | int]:
         """Return what identity.json holds, before it is sealed."""
-        return {
+        identity: dict[str, str | int] = {
             "dev_eui": self.dev_eui,
             "join_eui": self.join_eui,
             "app_key": self.app_key.hex(),
@@ -46,6 +49,7 @@ class NodePlan:
             "interval_s": self.interval_s,
             "codec": self.codec,
         }
+        return identity | {"confirmed": self.confirmed} if self.confirmed else identity
 
 
 def plan_nodes(scenario: Scenario, world: World) -> list[NodePlan]:
@@ -68,6 +72,7 @@ def plan_nodes(scenario: Scenario, world: World) -> list[NodePlan]:
                     position_m=_place(group, rng.random(), rng.random()),
                     interval_s=group.interval_s,
                     join_dr=group.join_dr,
+                    confirmed=group.confirmed,
                 )
             )
     return plans
@@ -93,7 +98,7 @@ class GatewaySettings:
     mqtt_url: str | None = None
 
 
-def gateway_toml(scenario: Scenario, nodes: list[NodePlan], settings: GatewaySettings) -> str:
+def gateway_toml(scenario: Scenario, nodes: Sequence[NodePlan], settings: GatewaySettings) -> str:
     """Return the siel.toml of the scenario's gateway: the same file a person would write."""
     gateway = scenario.gateway[0]
     lines = [

@@ -72,6 +72,8 @@ class Node(_Strict):
     place: Spot | Ring
     interval_s: Annotated[int, Field(ge=5, le=86_400)] = 900
     join_dr: Annotated[int, Field(ge=0, le=MAX_JOIN_DR)] = MAX_JOIN_DR
+    confirmed: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """Every so many uplinks one asks for an acknowledgement, 0 for none."""
 
 
 class Expect(_Strict):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TextIO, TypeVar
 
 from siel_gateway.records import Clock
 from siel_gateway.services import Address, ByteStream, Datagrams
 from siel_hil.loop import WorldLoop
-from siel_hil.net import VirtualNet
+from siel_hil.net import Endpoint, VirtualNet
 from siel_hil.serial_line import VirtualLine
 from siel_hil.world import World
 
@@ -33,13 +33,15 @@ class WorldServices:
     """
 
     def __init__(
-        self, world: World, name: str, net: VirtualNet, lines: dict[str, VirtualLine], console: TextIO
+        self, world: World, name: str, net: VirtualNet, lines: Mapping[str, VirtualLine], console: TextIO
     ) -> None:
         self._world = world
         self._net = net
         self._lines = lines
         self._console = console
         self._rng = world.rng(f"gateway/{name}")
+        self._sockets: list[Endpoint] = []
+        self._gone = False
 
     @property
     def console(self) -> TextIO:
@@ -65,7 +67,7 @@ class WorldServices:
     async def open_serial(self, port: str, baud: int) -> ByteStream:
         """Open the line of that name."""
         line = self._lines.get(port)
-        if line is None:
+        if line is None or self._gone:
             raise FileNotFoundError(2, f"{port}: no such port")
         return line.open()
 
@@ -76,7 +78,19 @@ class WorldServices:
         def arrive(data: bytes, source: Address) -> None:
             loop.call_soon(receiver, data, source)
 
-        return self._net.bind(bind, arrive)
+        if self._gone:
+            raise OSError(1, "this process is gone")
+        socket = self._net.bind(bind, arrive)
+        self._sockets.append(socket)
+        return socket
+
+    def cut(self) -> None:
+        """Close every port and socket, as the end of a process does; nothing is opened any more."""
+        self._gone = True
+        for socket in self._sockets:
+            socket.close()
+        for line in self._lines.values():
+            line.close()
 
     async def resolve(self, host: str, port: int) -> Address:
         """Every name is its own address here."""

@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, MutableMapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
-import msgspec
-import structlog
-
+from siel_hil.daemon_log import as_json, daemon_log
 from siel_hil.feed import Feed
 from siel_hil.gateway_site import GatewaySite
 from siel_hil.loop import run_in_world
@@ -160,31 +156,14 @@ def simulate(scenario: Scenario, settings: RunSettings, feed: Feed) -> Report:
     with ExitStack() as stack:
         workdir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="siel-")))
         log_to: TextIO | None = None
-        gateway_log: TextIO = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+        gateway_log: TextIO | None = None
         if settings.keep is not None:
             settings.keep.mkdir(parents=True, exist_ok=True)
             log_to = stack.enter_context((settings.keep / "events.jsonl").open("w", encoding="utf-8"))
             gateway_log = stack.enter_context((settings.keep / "gateway.jsonl").open("w", encoding="utf-8"))
-        stack.enter_context(_daemon_logs_to(gateway_log))
         world = World(settings.seed, log_to)
+        stack.enter_context(
+            daemon_log(world, lambda line: print(as_json(line), file=gateway_log) if gateway_log else None)
+        )
         simulation = Simulation(scenario, settings, feed, workdir, world)
         return run_in_world(world, simulation.run, 1.0 if settings.wall else settings.speed)
-
-
-@contextlib.contextmanager
-def _daemon_logs_to(file: TextIO) -> Iterator[None]:
-    """Send what the daemon inside the world logs to a file: the terminal belongs to the run."""
-    before = structlog.get_config()
-    structlog.configure(
-        processors=[structlog.processors.add_log_level, structlog.processors.format_exc_info, _as_json],
-        logger_factory=structlog.WriteLoggerFactory(file),
-        cache_logger_on_first_use=False,
-    )
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
-
-
-def _as_json(_logger: object, _name: str, event: MutableMapping[str, Any]) -> str:
-    return msgspec.json.encode(event, enc_hook=str).decode()

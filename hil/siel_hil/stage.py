@@ -26,6 +26,8 @@ class Stage:
         self.workdir = workdir
         self._program: Program | None = None
         self._images: dict[str, Path] = {}
+        self._staged = 0
+        self._patches: dict[str, dict[str, image.Change]] = {}
 
     @property
     def program(self) -> Program:
@@ -37,6 +39,17 @@ class Stage:
     def board_data(self, board: str) -> dict[str, Any]:
         """Return board.toml of ``board``."""
         return image.load_board(board)
+
+    def patch(self, board: str, module: str, change: image.Change) -> None:
+        """Plant a fault: boards of this kind made from now on carry ``module`` with its source changed.
+
+        Args:
+            board: Which board.
+            module: Path of the module, such as ``siel_node/radio/sx126x.py``.
+            change: Source in, source out.
+        """
+        self._patches.setdefault(board, {})[module] = change
+        self._images.pop(board, None)
 
     def build(
         self,
@@ -58,8 +71,13 @@ class Stage:
             on_line: Hears what it prints.
         """
         if board not in self._images:
+            # a folder for each image: boards that run may start again from theirs
+            self._staged += 1
             self._images[board] = image.stage(
-                board, self.workdir / "image" / board, cache_root(os.environ).parent / "mpy"
+                board,
+                self.workdir / "image" / f"{board}-{self._staged}",
+                cache_root(os.environ).parent / "mpy",
+                self._patches.get(board, {}),
             )
         flash = self.workdir / "flash" / f"{name}.bin"
         flash.parent.mkdir(exist_ok=True)

@@ -76,6 +76,7 @@ class World:
         """Let everything up to ``until_us`` happen, or stop after the event that called ``interrupt``."""
         self.horizon_us = until_us
         self.interrupted = False
+        self._raise_failure()
         heap = self._heap
         while heap and heap[0][0] <= until_us:
             t_us, _seq, event = heappop(heap)
@@ -84,8 +85,7 @@ class World:
             self.now_us = t_us
             self.events_run += 1
             event.fn(*event.args)
-            if self.failure is not None:
-                raise self.failure
+            self._raise_failure()
             if self.interrupted:
                 return
         self.now_us = max(self.now_us, until_us)
@@ -95,9 +95,15 @@ class World:
         self.interrupted = True
 
     def fail(self, failure: BaseException) -> None:
-        """Void the run: ``run`` raises ``failure`` after the present event."""
+        """Void the run: ``run`` raises ``failure``, after the present event or as soon as it is called again."""
         if self.failure is None:
             self.failure = failure
+
+    def _raise_failure(self) -> None:
+        # told once: who clears up afterwards may still let time pass
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            raise failure
 
     def log(self, source: str, kind: str, /, **fields: int | str | bytes | None) -> None:
         """Append to the event log; the order of calls and every field enter the hash."""
