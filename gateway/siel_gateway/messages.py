@@ -87,6 +87,35 @@ ENGLISH: Final[dict[str, str]] = {
     "tls.missing": "there is no file {path}",
     "tls.unusable": "{path} is not a usable PEM certificate or unencrypted key ({reason})",
     "seal.broken": "a sealed record does not open with this key file",
+    # -- this machine
+    "machine.data_dir": "cannot write to {path}: {there} is no folder that this user may write to",
+    "machine.no_port": "there is no serial port {path} ({reason}); plug the head in, or look in /dev/serial/by-id",
+    "machine.not_a_port": "{path} is not a serial port; look in /dev/serial/by-id",
+    "machine.port_forbidden": 'this user may not use {path}; on Debian, add it to the group "dialout"',
+    "machine.no_key": "the key store has no key for this device; make one: siel keys new --dev-eui {dev_eui}",
+    # -- siel gateway
+    "check.good": "{file}: no fault found",
+    "check.faults": "{count} to put right; the gateway does not start like this",
+    "check.gateway": "gateway {id} ({name}), {region}",
+    "check.head": "radio {name}: head at {port}, hears {channels}",
+    "check.concentrator": "radio {name}: packet forwarder at {host}:{port}, hears {channels}",
+    "check.joins": "hears {heard} of {all} join pairs (three channels, SF7 to SF12)",
+    "check.joins_few": (
+        "a node of others joins on any of them: with heads only, give nodes of your own the data rate that is heard"
+    ),
+    "check.devices": "{count} devices at home here",
+    "run.journal_in_use": "{path} is in use: another gateway runs with this configuration",
+    "run.journal_newer": "{path} was written by a later version of Siel; update Siel, or name another data_dir",
+    "run.failed": "cannot start: {reason}",
+    # -- siel keys
+    "keys.made": "key for {dev_eui} is in {store}; the node needs the same key",
+    "keys.app_key": "AppKey {app_key}",
+    "keys.app_key_hidden": "--show prints it, for putting it into the node",
+    "keys.key_file_made": "made the key file {path}: without it the store cannot be read; keep a copy elsewhere",
+    "keys.exists": "{dev_eui} has a key; --replace makes a new one, and its node must get that too",
+    "keys.lost_key_file": "there is a store {store} but no key file {path}; bring the key file back",
+    "keys.none": "no keys in {store}",
+    "keys.where": "name --config FILE, or --store FILE and --key-file FILE",
 }
 
 

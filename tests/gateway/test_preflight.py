@@ -1,0 +1,112 @@
+"""What the machine lacks is told with the line that asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from siel_gateway import config, keystore
+from siel_gateway.keystore import KeyStore
+from siel_gateway.preflight import Preflight
+
+GATEWAY = '[gateway]\nid = "0016c001f1500812"\n'
+RADIO = '[[radio]]\nkind = "semtech-udp"\n'
+DEVICE = '[[device]]\ndev_eui = "70b3d57ed0001a2b"\ncodec = "siel/water_level"\n'
+OTHER = DEVICE.replace("1a2b", "1a2c")
+
+
+@pytest.fixture
+def port() -> Iterator[str]:
+    near, far = os.openpty()
+    yield os.ttyname(far)
+    os.close(near)
+    os.close(far)
+
+
+def look(folder: Path, text: str, **environ: str) -> Preflight:
+    (folder / "siel.toml").write_text(text)
+    return Preflight(config.load(folder / "siel.toml"), environ)
+
+
+def told(preflight: Preflight) -> list[tuple[str, int, str]]:
+    return [(Path(fault.file).name, fault.line, fault.key) for fault in preflight.faults]
+
+
+def make_keys(folder: Path, *dev_euis: str) -> None:
+    store = KeyStore.create(folder / "data" / "keys.store", keystore.create_key_file(folder / "keys.key"))
+    for dev_eui in dev_euis:
+        store.new(dev_eui, "0" * 16)
+    store.save()
+
+
+def test_a_gateway_without_devices_needs_nothing(tmp_path: Path) -> None:
+    preflight = look(tmp_path, GATEWAY + RADIO)
+    assert preflight.faults == []
+    assert preflight.key_store is not None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["siel.toml"]  # looking makes nothing
+
+
+def test_a_serial_port_must_be_there_and_be_one(tmp_path: Path, port: str) -> None:
+    head = '[[radio]]\nname = "{0}"\nkind = "serial-head"\nport = "{1}"\n'
+    (tmp_path / "file").write_text("")
+    text = GATEWAY + head.format("a", port) + head.format("b", tmp_path / "none") + head.format("c", tmp_path / "file")
+    preflight = look(tmp_path, text + head.format("d", "socket://127.0.0.1:1"))
+    assert told(preflight) == [("siel.toml", 10, "radio[1].port"), ("siel.toml", 14, "radio[2].port")]
+    assert "No such file" in preflight.faults[0].text
+    assert "not a serial port" in preflight.faults[1].text
+
+
+def test_a_device_needs_its_key(tmp_path: Path) -> None:
+    make_keys(tmp_path, "70b3d57ed0001a2b")
+    preflight = look(tmp_path, GATEWAY + RADIO + DEVICE)
+    assert preflight.faults == []
+    assert preflight.key_store is not None
+    assert preflight.key_store.get("70b3d57ed0001a2b") is not None
+    preflight = look(tmp_path, GATEWAY + RADIO + DEVICE + OTHER)
+    assert told(preflight) == [("siel.toml", 8, "device[1]")]
+    assert "siel keys new --dev-eui 70b3d57ed0001a2c" in preflight.faults[0].text
+    assert preflight.key_store is None
+
+
+def test_a_device_of_the_devices_file_is_told_with_its_own_line(tmp_path: Path) -> None:
+    make_keys(tmp_path, "70b3d57ed0001a2b")
+    (tmp_path / "d.toml").write_text("\n" + OTHER)
+    preflight = look(tmp_path, 'devices = "d.toml"\n' + GATEWAY + RADIO + DEVICE)
+    assert told(preflight) == [("d.toml", 2, "device[0]")]
+
+
+def test_missing_keys_are_told_at_the_key_that_names_them(tmp_path: Path) -> None:
+    keys = '[keys]\nkey_file = "k"\nstore = "s"\n'
+    assert told(look(tmp_path, GATEWAY + RADIO + DEVICE)) == [("siel.toml", 1, "keys.key_file")]
+    assert told(look(tmp_path, GATEWAY + RADIO + DEVICE + keys)) == [("siel.toml", 9, "keys.key_file")]
+    keystore.create_key_file(tmp_path / "k")
+    assert told(look(tmp_path, GATEWAY + RADIO + DEVICE + keys)) == [("siel.toml", 10, "keys.store")]
+    credential = look(tmp_path, GATEWAY + RADIO + DEVICE + '[keys]\ncredential = "siel"\n')
+    assert told(credential) == [("siel.toml", 9, "keys.credential")]
+
+
+def test_a_credential_opens_the_store(tmp_path: Path) -> None:
+    make_keys(tmp_path, "70b3d57ed0001a2b")
+    (tmp_path / "credentials").mkdir()
+    (tmp_path / "keys.key").rename(tmp_path / "credentials" / "siel")
+    text = GATEWAY + RADIO + DEVICE + '[keys]\ncredential = "siel"\n'
+    assert look(tmp_path, text, CREDENTIALS_DIRECTORY=str(tmp_path / "credentials")).faults == []
+
+
+def test_passwords_and_certificates_are_looked_for(tmp_path: Path) -> None:
+    text = (
+        GATEWAY
+        + RADIO
+        + '[[sink]]\nkind = "mqtt"\nurl = "mqtts://me@b"\npassword = { env = "PW" }\ntls = { ca = "c" }\n'
+    )
+    assert told(look(tmp_path, text)) == [("siel.toml", 8, "sink[0].password"), ("siel.toml", 9, "sink[0].tls")]
+    assert told(look(tmp_path, text, PW="x")) == [("siel.toml", 9, "sink[0].tls")]
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    text = GATEWAY + 'data_dir = "file/data"\n' + RADIO
+    assert told(look(tmp_path, text)) == [("siel.toml", 3, "gateway.data_dir")]
