@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from siel_gateway.head_clock import COUNTER_PERIOD_US, DRIFT_PPM, signed_us
 
 RESTART_US: Final = 2_000_000
 """A forwarder reads its frames within milliseconds; a counter further off than this has started anew."""
-SAMPLES_KEPT: Final = 16
 
 
 class NorthCounter:
@@ -48,25 +46,24 @@ class ForwarderClock:
     """
 
     def __init__(self) -> None:
-        self._samples = deque[tuple[int, int]](maxlen=SAMPLES_KEPT)
+        # When it came, and how far the counter was ahead of the gateway's clock then.
+        self._best: tuple[int, int] | None = None
 
     def add(self, counter_us: int, gateway_us: int) -> bool:
         """Take a frame's counter and its arrival; say whether the counter has started anew since the last one."""
-        known = self.gateway_us(counter_us, gateway_us)
-        restarted = known is None or abs(gateway_us - known) > RESTART_US
-        if restarted:
-            self._samples.clear()
-        self._samples.append((gateway_us, (counter_us - gateway_us) % COUNTER_PERIOD_US))
-        return restarted
+        known_us = self.gateway_us(counter_us, gateway_us)
+        sample = (gateway_us, (counter_us - gateway_us) % COUNTER_PERIOD_US)
+        if self._best is None or known_us is None or abs(gateway_us - known_us) > RESTART_US:
+            self._best = sample
+            return True
+        # Both lose belief at the same rate from now on, so the loser of today never wins later.
+        drift_us = (gateway_us - self._best[0]) * DRIFT_PPM // 1_000_000
+        if signed_us(sample[1] - self._best[1]) >= -drift_us:
+            self._best = sample
+        return False
 
     def gateway_us(self, counter_us: int, now_us: int) -> int | None:
         """Return the gateway's clock at a value of the counter, the one nearest to now; None before the first frame."""
-        if not self._samples:
+        if self._best is None:
             return None
-        newest = self._samples[-1][1]
-
-        def belief(sample: tuple[int, int]) -> int:
-            return signed_us(sample[1] - newest) - (now_us - sample[0]) * DRIFT_PPM // 1_000_000
-
-        offset_us = max(self._samples, key=belief)[1]
-        return now_us + signed_us(counter_us - now_us - offset_us)
+        return now_us + signed_us(counter_us - now_us - self._best[1])

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from siel_gateway.journal_schema import (
 )
 from siel_gateway.journal_store import Sync
 from siel_gateway.records import Observation, RxFrame
+from siel_gateway.transport import SystemServices
 
 HOUR_MS = 3_600_000
 
@@ -733,3 +735,37 @@ def test_many_counters_are_reserved_with_one_sync(bench: Any, tmp_path: Path) ->
         await journal.close()
 
     bench.run(main())
+
+
+def test_a_stop_in_the_middle_of_a_commit_keeps_every_frame_once(
+    tmp_path: Path, make_frame: Callable[..., RxFrame]
+) -> None:
+    started, gate = threading.Event(), threading.Event()
+
+    async def main(services: SystemServices) -> None:
+        journal = await Journal.open(tmp_path / "j.db", services)
+        write = journal._store.write
+
+        def slow(batch: Any) -> None:
+            started.set()
+            assert gate.wait(10)
+            write(batch)
+
+        journal._store.write = slow  # type: ignore[method-assign]  # a disk that takes its time
+        runner = asyncio.ensure_future(journal.run())
+        journal.add_frame(make_frame(sequence=1))
+        first = journal.committed()
+        await asyncio.to_thread(started.wait, 10)
+        journal.add_frame(make_frame(sequence=2))
+        second = journal.committed()
+        runner.cancel()
+        gate.set()
+        await journal.close()
+        assert first.result() is None
+        assert second.result() is None
+        journal = await Journal.open(tmp_path / "j.db", services)
+        assert [frame.sequence for _, frame in await journal.frames_after(0)] == [1, 2]
+        await journal.close()
+
+    with SystemServices() as services:
+        asyncio.run(main(services))
