@@ -393,13 +393,14 @@ def test_a_command_reaches_the_daemon_and_its_outcomes_the_operator(broker: Priv
             async with asyncio.timeout(HANG_S):
                 await rig.commanded.wait()
             sink.delivered(Delivery(dev_eui=EUI, id="a", outcome="queued"))
-            sink.delivered(Delivery(dev_eui=EUI, id="of another broker", outcome="queued"))
+            sink.delivered(Delivery(dev_eui=EUI, id="of an earlier life", outcome="expired"))
             sink.delivered(Delivery(dev_eui=EUI, id="a", outcome="on_air", slack_us=450_000))
-            bodies = await watcher.bodies(ACK, 2)
+            bodies = await watcher.bodies(ACK, 3)
         ((dev_eui, downlink),) = rig.commands
         assert (dev_eui, downlink.payload, downlink.f_port, downlink.confirmed) == (EUI, b"\x01\xff", 20, False)
         assert bodies == [
             {"id": "a", "outcome": "queued", "reason": "", "slack_us": None},
+            {"id": "of an earlier life", "outcome": "expired", "reason": "", "slack_us": None},
             {"id": "a", "outcome": "on_air", "reason": "", "slack_us": 450_000},
         ]
 

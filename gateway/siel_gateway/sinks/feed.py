@@ -87,7 +87,7 @@ class Feed:
     async def _read_back(self) -> None:
         newest = self._outbox.newest
         try:
-            await self._journal.committed()
+            await asyncio.shield(self._journal.committed())  # others wait for the same future
             rows = await self._journal.observations_after(self._outbox.read_to, BATCH)
         except sqlite3.Error as error:
             log.warning("journal_unreadable", consumer=self._consumer, error=str(error))

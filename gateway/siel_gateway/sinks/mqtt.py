@@ -21,6 +21,7 @@ from siel_codecs.codec import Codec
 from siel_gateway.backoff import Backoff
 from siel_gateway.config_models import MqttSink
 from siel_gateway.edge.records import Delivery, Downlink, Joined
+from siel_gateway.log_limit import LogLimit
 from siel_gateway.observation import rfc3339
 from siel_gateway.records import Observation
 from siel_gateway.secrets import read_secret, tls_context
@@ -112,6 +113,7 @@ class Mqtt:
         self._codecs = codecs
         self._command = command
         self._feed = Feed(f"sink:{config.name}", journal)
+        self._limit = LogLimit()
         self._events: deque[tuple[str, bytes]] = deque()
         self._event_added = asyncio.Event()
         self._outcomes: OrderedDict[tuple[str, str], Delivery | None] = OrderedDict()
@@ -131,26 +133,29 @@ class Mqtt:
         self._add_event(f"{self._prefix}/device/{joined.dev_eui}/join", msgspec.json.encode(message))
 
     def delivered(self, delivery: Delivery) -> None:
-        """Publish what became of a command, if it came through this broker."""
+        """Publish what became of a command, also of one that an earlier life of this gateway took."""
         known = (delivery.dev_eui, delivery.id)
         if known in self._outcomes:
             self._outcomes[known] = delivery
-            self._report(delivery)
+        self._report(delivery)
 
     async def run(self) -> None:
         """Hold a connection until cancelled; one that fails is tried again, later and later."""
         backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
         while True:
+            began_us = self._services.monotonic_us()
             try:
-                await self._session(backoff)
+                await self._session()
             except* aiomqtt.MqttError as group:
                 self.counters["disconnected"] += 1
                 log.warning("broker_away", sink=self.name, reason=str(_first(group)))
+            # Two clients with one id throw each other out for ever: a short session is no success
+            if self._services.monotonic_us() - began_us >= RETRY_LAST_S * 1e6:
+                backoff.reset()
             await asyncio.sleep(backoff.next_s())
 
-    async def _session(self, backoff: Backoff) -> None:
+    async def _session(self) -> None:
         async with self._connection() as client:
-            backoff.reset()
             try:
                 with PublishWindow(client, self._services, self._acknowledge) as window:
                     async with asyncio.TaskGroup() as tasks:
@@ -200,8 +205,9 @@ class Mqtt:
         with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
             async with asyncio.timeout(GOODBYE_LIMIT_S):
                 await self._publish_state(client, online=False)
-        with self._services.outside_work(), contextlib.suppress(aiomqtt.MqttError):
-            await client.__aexit__(None, None, None)
+        with self._services.outside_work(), contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+            async with asyncio.timeout(GOODBYE_LIMIT_S):
+                await client.__aexit__(None, None, None)
 
     async def _publish_state(self, client: aiomqtt.Client, *, online: bool) -> None:
         state = _State(online, rfc3339(self._services.utc_ms()))
@@ -264,7 +270,7 @@ class Mqtt:
                 self._report(last)
         elif isinstance(read, Delivery):
             self.counters["commands_refused"] += 1
-            log.warning("command_refused", sink=self.name, dev_eui=dev_eui, id=read.id, reason=read.reason)
+            self._warn("command_refused", dev_eui=dev_eui, id=read.id, reason=read.reason)
             self._report(read)
         else:
             self._outcomes[dev_eui, read.id] = None
@@ -274,7 +280,15 @@ class Mqtt:
 
     def _malformed(self, dev_eui: str) -> None:
         self.counters["commands_malformed"] += 1
-        log.warning("command_malformed", sink=self.name, dev_eui=dev_eui)
+        self._warn("command_malformed", dev_eui=dev_eui)
+
+    def _warn(self, event: str, **fields: str) -> None:
+        """Log what anybody with access to the broker can cause, up to a bound."""
+        allowed, left_out = self._limit.allow(event, self._services.monotonic_us())
+        if left_out:
+            log.warning("lines_left_out", sink=self.name, of=event, count=left_out)
+        if allowed:
+            log.warning(event, sink=self.name, **fields)
 
     def _report(self, delivery: Delivery) -> None:
         message = _AckMessage(delivery.id, delivery.outcome, delivery.reason, delivery.slack_us)
