@@ -107,6 +107,7 @@ class PtyLine:
         path.unlink(missing_ok=True)
         path.symlink_to(os.ttyname(self._slave))
         self.lost_bytes = 0
+        self._closed = False
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Serve the host side from now on."""
@@ -125,7 +126,10 @@ class PtyLine:
                 self.send(data)
 
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Release the tty."""
+        """Release the tty; closing twice does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         loop.remove_reader(self._master)
         self.path.unlink(missing_ok=True)
         os.close(self._master)
