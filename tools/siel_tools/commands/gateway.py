@@ -98,8 +98,6 @@ async def _serve(config: Config, key_store: KeyStore) -> None:
     import asyncio
     import signal
 
-    import structlog
-
     from siel_gateway.daemon import Daemon
     from siel_gateway.transport import SystemServices
 
@@ -109,8 +107,6 @@ async def _serve(config: Config, key_store: KeyStore) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, daemon.stop)
         await daemon.run()
-        # the last word of a run: what the harness and an operator's log want to know
-        structlog.get_logger("siel.daemon").info("gateway_stopped", report=daemon.report())
 
 
 def _keep_memory_private() -> None:
