@@ -133,6 +133,10 @@ class WorldLoop(asyncio.SelectorEventLoop):
         with suppress(WorldStuckError):
             self.run_until_complete(end())
 
+    def hurry(self) -> None:
+        """Hold the world back no longer: what is left to happen happens at once."""
+        self._selector_of_world.speed = None
+
     @contextmanager
     def outside_work(self) -> Iterator[None]:
         """Hold the clock while an answer from outside is awaited."""

@@ -122,3 +122,18 @@ def test_paced_time_is_held_back_to_its_multiple_of_wall_time() -> None:
     run_in_world(world, main, speed=50)
     assert time.monotonic() - began >= 0.1
     assert world.now_us >= 5_000_000
+
+
+def test_a_paced_world_can_be_told_to_hurry() -> None:
+    world = World(1)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, WorldLoop)
+        loop.hurry()
+        await asyncio.sleep(3600)
+
+    began = time.monotonic()
+    run_in_world(world, main, speed=1)
+    assert world.now_us >= 3_600_000_000
+    assert time.monotonic() - began < 600
