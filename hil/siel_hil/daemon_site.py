@@ -91,7 +91,7 @@ class DaemonInside:
         self._task: asyncio.Task[None] | None = None
         self._disk: Path | None = None
         self._ending = False
-        self.daemon: Daemon | None = None
+        self.daemon: Daemon
 
     @property
     def data_dir(self) -> Path:
@@ -142,12 +142,10 @@ class DaemonInside:
 
     async def drain(self) -> None:
         """Let what was heard reach everybody."""
-        if self.daemon is not None:
-            await self.daemon.drain(DRAIN_S)
+        await self.daemon.drain(DRAIN_S)
 
     def report(self) -> dict[str, int]:
         """Return the gateway's figures of the report."""
-        assert self.daemon is not None  # noqa: S101 - start came first
         return self.daemon.report()
 
     def cut(self) -> None:
@@ -178,7 +176,7 @@ class DaemonInside:
 
     async def stop(self) -> None:
         """End it in order; harmless when it has ended."""
-        if self._task is not None and self.daemon is not None:
+        if self._task is not None:
             self._ending = True
             self.daemon.stop()
             await asyncio.gather(self._task, return_exceptions=True)

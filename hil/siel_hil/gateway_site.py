@@ -47,6 +47,16 @@ class HeadSite:
         self.chip = chip_class(world, medium, self.station, tcxo_start_us=radio["tcxo_us"] or None)
         wiring = Wiring(spi=[(self.chip, spi_pins(radio))], uarts={data["line"]["id"]: line})
         self.board: MicroPythonBoard = stage.build(world, name, HEAD_BOARD, wiring, {})
+        self._world = world
+
+    def power_on(self) -> None:
+        """Switch it on."""
+        self.board.power_on()
+
+    def power_off(self) -> None:
+        """Take its power: what it holds in memory is lost, what its chip sends ends in the middle."""
+        self.board.power_off()
+        self.chip.reset(self._world.now_us)
 
 
 class GatewaySite:
@@ -126,6 +136,12 @@ class GatewaySite:
             self.daemon = DaemonInside(self.world, config, self._net, lines, self._feed)
         await self.daemon.start()
 
+    @property
+    def inside(self) -> DaemonInside:
+        """The daemon when it runs inside the world, to be asked, killed and started again."""
+        assert isinstance(self.daemon, DaemonInside)  # noqa: S101 - who asks knows how it was started
+        return self.daemon
+
     def _port(self, name: str) -> str:
         return str(self.folder / f"tty-{name}")
 
@@ -153,7 +169,7 @@ class GatewaySite:
             line = VirtualLine(self.world, name)
         head = HeadSite(self.world, self._medium, self._stage, name, self._gateway, line, self._chip_class)
         self.heads.append(head)
-        head.board.power_on()
+        head.power_on()
 
     def _store_keys(self, settings: GatewaySettings) -> None:
         data_dir = Path(settings.data_dir)
@@ -168,7 +184,7 @@ class GatewaySite:
         if hasattr(self, "daemon"):
             await self.daemon.stop()
         for head in self.heads:
-            head.board.power_off()
+            head.power_off()
             if isinstance(head.line, PtyLine):
                 head.line.close(asyncio.get_running_loop())
         if self.concentrator is not None:

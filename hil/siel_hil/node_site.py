@@ -96,8 +96,11 @@ class NodeSite:
         self.board.power_off()
 
     def power_off(self) -> None:
-        """Switch it off."""
+        """Take its power: board, chip and sensor stop where they are, flash keeps what was written."""
         self.board.power_off()
+        self.chip.reset(self._world.now_us)
+        if isinstance(self.sensor, A02YYUW):
+            self.sensor.level(self._world.now_us, 0)
 
     def violations(self) -> int:
         """Return how often its firmware broke a rule of its chip."""

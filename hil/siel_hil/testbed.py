@@ -110,6 +110,12 @@ class Testbed:
         return self._feed.observations
 
     @property
+    def deliveries(self) -> list[tuple[str, str, str]]:
+        """What became of operators' downlinks, as the gateway tells it: (id, outcome, reason)."""
+        lines = [line for line in self.log if line["event"] == "downlink_delivery"]
+        return [(line["id"], line["outcome"], line["reason"]) for line in lines]
+
+    @property
     def events(self) -> list[tuple[int, str]]:
         """What a person would have seen, with its time."""
         return self._feed.events
@@ -234,7 +240,7 @@ class Testbed:
             node.power_off()
         for gateway in self.gateways:
             for head in gateway.heads:
-                head.board.power_off()
+                head.power_off()
         self._cleanup.close()
 
     # --- what came of it --------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from siel_hil.medium import Medium
 from siel_hil.medium_air import Station, Transmission
 from siel_hil.medium_physics import needs_ldro
@@ -28,8 +30,9 @@ class TrafficNode:
         spreading_factor: int = 7,
         bandwidth_hz: int = 125_000,
         power_dbm: float = 14.0,
+        invert_iq: bool = False,
     ) -> Transmission:
-        """Put a frame on air now, as an end device does: standard IQ, CRC, preamble of eight symbols."""
+        """Put a frame on air now, as an end device does: CRC, a preamble of eight symbols, standard IQ unless told."""
         tx = Transmission(
             self.station,
             frequency_hz,
@@ -38,6 +41,15 @@ class TrafficNode:
             payload,
             ldro=needs_ldro(spreading_factor, bandwidth_hz),
             power_dbm=power_dbm,
+            invert_iq=invert_iq,
         )
         self.medium.transmit(tx)
         return tx
+
+    def send_at(self, t_us: int, payload: bytes, **settings: Any) -> None:
+        """Put a frame on air at a time; ``settings`` are those of ``send``."""
+
+        def go() -> None:
+            self.send(payload, **settings)
+
+        self.medium.world.at(t_us, go)
