@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 
@@ -13,6 +13,9 @@ class SpiDevice(Protocol):
     """Set by the board; the chip calls it at the rising edge of DIO1."""
     busy_until_us: int
     """BUSY is high before this time."""
+    steady_busy_us: Mapping[int, int]
+    """First byte of a command -> how long BUSY is high after it, for those that it does not depend on the chip's state
+    for; a board that has been told so need not ask after each of them."""
 
     @property
     def asleep(self) -> bool:

@@ -1,8 +1,9 @@
 """A real MicroPython process as a participant: its shim's requests become events of the world.
 
-The exchange (shim/_link.py is the other side): ``<op u8> <argument u8> <length u16> <time_us u64>`` and payload,
-both ways. Only one participant runs at a time; each request carries the process's own time and is carried out when
-nobody else is due before, so cause never follows effect.
+The exchange (shim/_link.py is the other side, and has the formats): a message is any number of posted requests, which
+need no answer, and one that does. Only one participant runs at a time; each request carries the process's own time and
+is carried out when nobody else is due before, so cause never follows effect. An answer says how long nobody else is
+due: so far the process may go on by itself.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import socket
 import struct
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,16 +22,30 @@ from siel_hil.errors import ParticipantError
 from siel_hil.world import Event, World
 
 _HEAD: Final = struct.Struct("<BBHQ")
+_INLINE: Final = 24
+_ANSWER: Final = struct.Struct(f"<BBHIQ{_INLINE}s")
 _TIME: Final = struct.Struct("<Q")
+_POSTED: Final = 0x80
 _GRANT: Final = ord("G")
+_GRANT_IDLE: Final = ord("I")
 _WAIT_FOR_LINE: Final = ord("W")
 _SLEEP: Final = ord("Z")
 _RESET: Final = ord("E")
 _ENDED: Final = ord("Y")
+_PUSHED: Final = 0x40
+_ASK_BUSY: Final = 0x80
+_UARTS: Final = 2
+_NO_COMMAND: Final = -1
+_MOST_PUSHED: Final = 255
+_FREE_MAX_US: Final = 0xFFFFFFFF
+_MESSAGE_BYTES: Final = 2400
+"""As much as the shim sends at once."""
 HANG_LIMIT_S: Final = 20
 """Wall time without a request after which a process counts as hung; a long step takes milliseconds."""
 SHIM: Final = Path(__file__).parent / "shim"
 _BITS_PER_BYTE: Final = 10
+Request = tuple[int, int, int, bytes]
+"""Operation, argument, time, data."""
 
 
 @dataclass
@@ -107,11 +122,14 @@ class MicroPythonBoard:
         self.uarts = {number: Uart(device) for number, device in wiring.uarts.items()}
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
-        self._irq = 0
+        self._irq_us: dict[int, int] = {}
         self._told_selected = [False] * len(self._spi)
+        self._opcode = [_NO_COMMAND] * len(self._spi)
+        self._ask_busy = False
         self._wake: Event | None = None
         self._wakes_on_line = False
         self._wakes_on_byte = False
+        self._room = 0
         self._present_us = 0
         self._reset_cause = 1
         self._do: dict[int, Callable[[int, bytes], bytes]] = {
@@ -119,6 +137,7 @@ class MicroPythonBoard:
             ord("S"): self._spi_transfer,
             ord("C"): self._spi_deselect,
             ord("N"): self._spi_reset,
+            ord("M"): lambda index, _data: self._busy(self._spi[index]),
             ord("D"): lambda index, _data: bytes([self._spi[index].dio1_level]),
             ord("P"): self._output,
             ord("O"): self._uart_open,
@@ -132,7 +151,7 @@ class MicroPythonBoard:
             ord("L"): self._line,
         }
         for index, device in enumerate(self._spi):
-            device.on_dio1 = lambda bit=1 << index: self._interrupt(bit)  # type: ignore[misc]
+            device.on_dio1 = lambda line=index: self._interrupt(line)  # type: ignore[misc]
         for number, uart in self.uarts.items():
             if uart.device is not None:
                 uart.device.send = lambda data, number=number: self.uart_receive(number, data)  # type: ignore[misc]
@@ -145,20 +164,12 @@ class MicroPythonBoard:
         theirs.set_inheritable(True)
         # a blocking recv that gives up, without a poll before each one
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", HANG_LIMIT_S, 0))
-        wiring = {
-            "spi": [pins for _device, pins in self._wiring.spi],
-            "outputs": [pin for pin, _device in self._wiring.outputs],
-            "unique_id": self._wiring.unique_id.hex(),
-            "reset_cause": self._reset_cause,
-            "seed": self._rng.getrandbits(30),
-        }
         command = [
             *self._argv,
             "-X",
             f"heapsize={self._heap_bytes}",
             str(SHIM / "boot.py"),
             str(theirs.fileno()),
-            json.dumps(wiring),
             str(self._image),
             str(self._flash),
         ]
@@ -173,12 +184,24 @@ class MicroPythonBoard:
         )
         theirs.close()
         self._socket = ours
-        self._irq = 0
+        self._irq_us.clear()
+        self._room = 0
         self.world.log(self.name, "power_on", cause=self._reset_cause)
-        op, _argument, _time, data = self._receive()
+        op, _argument, _time, data = self._receive()[-1]
         if op != ord("B"):
             raise ParticipantError(self.name, f"did not start: {data.decode(errors='replace')}")
-        self._wake = self.world.at(self.world.now_us, self._resume, b"")
+        self._wake = self.world.at(self.world.now_us, self._begin, self._rng.getrandbits(30))
+
+    def _begin(self, seed: int) -> None:
+        """Answer the first word of a process with what its pins reach."""
+        wiring = {
+            "spi": [pins | {"steady_busy": _by_time(device.steady_busy_us)} for device, pins in self._wiring.spi],
+            "outputs": [pin for pin, _device in self._wiring.outputs],
+            "unique_id": self._wiring.unique_id.hex(),
+            "reset_cause": self._reset_cause,
+            "seed": seed,
+        }
+        self._serve(self._exchange(_GRANT, 0, json.dumps(wiring, separators=(",", ":")).encode()))
 
     def power_off(self) -> None:
         """End the process as a power cut does; flash keeps what was written."""
@@ -200,12 +223,26 @@ class MicroPythonBoard:
 
     # --- the exchange -----------------------------------------------------------------------------------------
 
-    def _receive(self) -> tuple[int, int, int, bytes]:
+    def _receive(self) -> list[Request]:
+        """Return the next message: posted requests and one that wants an answer."""
         assert self._socket is not None  # noqa: S101 - only called while powered
+        requests: list[Request] = []
+        unpack, at, message = _HEAD.unpack_from, 0, b""
         try:
-            message = self._socket.recv(4096)
-            while message and (len(message) < _HEAD.size or len(message) < _HEAD.size + (message[2] | message[3] << 8)):
-                more = self._socket.recv(4096)
+            message = self._socket.recv(_MESSAGE_BYTES)
+            while message:
+                have = len(message)
+                if have >= at + 12:
+                    op, argument, length, t_us = unpack(message, at)
+                    if have >= at + 12 + length:
+                        data = message[at + 12 : at + 12 + length]
+                        at += 12 + length
+                        if op < _POSTED:
+                            requests.append((op, argument, t_us, data))
+                            return requests
+                        requests.append((op - _POSTED, argument, t_us, data))
+                        continue
+                more = self._socket.recv(_MESSAGE_BYTES)
                 if not more:
                     break
                 message += more
@@ -213,62 +250,92 @@ class MicroPythonBoard:
             raise ParticipantError(self.name, f"hung: no request for {HANG_LIMIT_S} s of wall time") from None
         except OSError as error:
             raise ParticipantError(self.name, f"lost: {error}") from error
-        if len(message) < _HEAD.size:
-            code = self._process.wait() if self._process is not None else None
-            raise ParticipantError(self.name, f"died without a word, exit code {code}")
-        op, argument, _length, t_us = _HEAD.unpack_from(message)
-        return op, argument, t_us, message[_HEAD.size :]
+        code = self._process.wait() if self._process is not None else None
+        raise ParticipantError(self.name, f"died without a word, exit code {code}")
 
-    def _resume(self, answer: bytes) -> None:
-        """Grant the present time and serve the process until it waits for a later one."""
-        if self._socket is None:
-            return
-        world, send, do = self.world, self._socket.sendall, self._do
+    def _resume(self) -> None:
+        """Grant the present time after a wait."""
+        now_us = self.world.now_us
+        idle = all(device.busy_until_us <= now_us and not device.asleep for device in self._spi)
+        pushed, mask = b"", 0
+        if self._room and any(uart.waiting for uart in self.uarts.values()):
+            parts = [self._take(number) if self._room >> number & 1 else b"" for number in range(_UARTS)]
+            pushed, mask = b"".join((bytes(map(len, parts)), *parts)), _PUSHED
+        self._serve(self._exchange(_GRANT_IDLE if idle else _GRANT, mask, pushed))
+
+    def _take(self, number: int) -> bytes:
+        uart = self.uarts.get(number)
+        if uart is None:
+            return b""
+        out = bytes(uart.waiting[:_MOST_PUSHED])
+        del uart.waiting[:_MOST_PUSHED]
+        return out
+
+    def _exchange(self, kind: int, mask: int, answer: bytes) -> list[Request]:
+        """Answer and return what the process wants next."""
+        assert self._socket is not None  # noqa: S101 - only called while powered
+        world = self.world
         self._wake = None
         self._wakes_on_line = False
+        for number, uart in self.uarts.items():
+            if uart.waiting:
+                mask |= 16 << number
+        if self._irq_us:
+            for line, t_us in sorted(self._irq_us.items()):
+                mask |= 1 << line
+                answer += _TIME.pack(t_us)
+            self._irq_us.clear()
+        if self._ask_busy:
+            mask |= _ASK_BUSY
+            self._ask_busy = False
+        free_us = min(max(0, world.free_until_us() - world.now_us), _FREE_MAX_US)
+        message = _ANSWER.pack(kind, mask, len(answer), free_us, world.now_us, answer)
         try:
-            while True:
-                mask = self._irq
-                for number, uart in self.uarts.items():
-                    if uart.waiting:
-                        mask |= 16 << number
-                self._irq = 0
-                send(_HEAD.pack(_GRANT, mask, len(answer), world.now_us) + answer)
-                op, argument, t_us, data = self._receive()
-                if op in (_WAIT_FOR_LINE, _SLEEP):  # until t_us; the payload says what time it is there
-                    self._wait(op == _WAIT_FOR_LINE, _TIME.unpack(data)[0], t_us)
+            self._socket.sendall(message + answer[_INLINE:] if len(answer) > _INLINE else message)
+        except BrokenPipeError:
+            raise ParticipantError(self.name, "died: its line is closed") from None
+        return self._receive()
+
+    def _serve(self, requests: list[Request], at: int = 0) -> None:
+        """Carry out ``requests`` from number ``at`` on, and those that follow, until the process waits."""
+        world, do, line = self.world, self._do, self._socket
+        while True:
+            while at < len(requests):
+                op, argument, t_us, data = requests[at]
+                if op in (_WAIT_FOR_LINE, _SLEEP):
+                    self._wait(op == _WAIT_FOR_LINE, argument, t_us, _TIME.unpack(data)[0])
                     return
+                if not world.may_run_to(t_us):
+                    self._wake = world.at(t_us, self._serve, requests, at)
+                    return
+                world.now_us = max(world.now_us, t_us)
                 if op == _RESET:
                     self._restart(argument)
                     return
                 if op == _ENDED:  # which no firmware does
                     raise ParticipantError(self.name, "its program ended: " + data.decode(errors="replace"))
-                if not world.may_run_to(t_us):
-                    self._wake = world.at(t_us, self._deferred, do[op], argument, data)
-                    return
-                world.now_us = max(world.now_us, t_us)
                 answer = do[op](argument, data)
-        except BrokenPipeError:
-            raise ParticipantError(self.name, "died: its line is closed") from None
+                if self._socket is not line:  # it has cut its own power
+                    return
+                at += 1
+            requests, at = self._exchange(_GRANT, 0, answer), 0
 
-    def _deferred(self, do: Callable[[int, bytes], bytes], argument: int, data: bytes) -> None:
-        self._resume(do(argument, data))
-
-    def _wait(self, wakes: bool, present_us: int, t_us: int) -> None:
-        ready = self._irq or (wakes and any(uart.waiting for uart in self.uarts.values()))
+    def _wait(self, wakes: bool, room: int, present_us: int, t_us: int) -> None:
+        ready = self._irq_us or (wakes and any(uart.waiting for uart in self.uarts.values()))
         self._wakes_on_line = True
         self._wakes_on_byte = wakes
-        self._wake = self.world.at(present_us if ready else t_us, self._resume, b"")
+        self._room = room
+        self._wake = self.world.at(present_us if ready else t_us, self._resume)
         self._present_us = present_us
 
-    def _interrupt(self, bit: int) -> None:
-        self._irq |= bit
+    def _interrupt(self, line: int) -> None:
+        self._irq_us.setdefault(line, self.world.now_us)
         self._wake_up()
 
     def _wake_up(self) -> None:
         if self._wakes_on_line and self._wake is not None and self._wake.t_us > self.world.now_us:
             self._wake.cancel()
-            self._wake = self.world.at(max(self.world.now_us, self._present_us), self._resume, b"")
+            self._wake = self.world.at(max(self.world.now_us, self._present_us), self._resume)
 
     def _restart(self, cause: int) -> None:
         self.resets += 1
@@ -282,26 +349,35 @@ class MicroPythonBoard:
         busy_us = min(max(0, device.busy_until_us - self.world.now_us), 0xFFFFFF)
         return busy_us.to_bytes(3, "little") + (b"\1" if device.asleep else b"\0")
 
-    def _spi_select(self, index: int, _data: bytes) -> bytes:
-        device = self._spi[index]
+    def _select(self, index: int) -> None:
         self._told_selected[index] = True
-        device.select(self.world.now_us)
-        return self._busy(device)
+        self._opcode[index] = _NO_COMMAND
+        self._spi[index].select(self.world.now_us)
+
+    def _spi_select(self, index: int, _data: bytes) -> bytes:
+        self._select(index)
+        return self._busy(self._spi[index])
 
     def _spi_transfer(self, index: int, data: bytes) -> bytes:
         if not self._told_selected[index]:
-            self._spi_select(index, b"")
+            self._select(index)
+        if self._opcode[index] == _NO_COMMAND and data:
+            self._opcode[index] = data[0]
         return self._spi[index].transfer(self.world.now_us, data)
 
     def _spi_deselect(self, index: int, data: bytes) -> bytes:
         if data:
             self._spi_transfer(index, data)
         elif not self._told_selected[index]:
-            self._spi_select(index, b"")
+            self._select(index)
         self._told_selected[index] = False
         device = self._spi[index]
-        device.deselect(self.world.now_us)
-        return self._busy(device)
+        before_us, now_us = device.busy_until_us, self.world.now_us
+        device.deselect(now_us)
+        steady_us = device.steady_busy_us.get(self._opcode[index])
+        if steady_us is not None and device.busy_until_us != (now_us + steady_us if steady_us else before_us):
+            self._ask_busy = True  # the process believes otherwise
+        return b""
 
     def _spi_reset(self, argument: int, _data: bytes) -> bytes:
         device = self._spi[argument >> 1]
@@ -386,3 +462,11 @@ class MicroPythonBoard:
     def facts(self) -> dict[str, Any]:
         """Return what the report says of this board."""
         return {"flash_writes": self.flash_writes, "flash_erases": self.flash_erases, "resets": self.resets}
+
+
+def _by_time(steady_busy_us: Mapping[int, int]) -> dict[int, str]:
+    """Return the opcodes of each duration, short enough for one answer."""
+    opcodes: dict[int, str] = {}
+    for opcode, busy_us in steady_busy_us.items():
+        opcodes[busy_us] = opcodes.get(busy_us, "") + f"{opcode:02x}"
+    return opcodes

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
+
+import msgspec
+
+_ENCODER: Final = msgspec.json.Encoder()
 
 
 class Event:
@@ -67,10 +70,16 @@ class World:
 
     def may_run_to(self, t_us: int) -> bool:
         """Say whether a participant may go on to ``t_us`` without anybody else being due before."""
-        if t_us > self.horizon_us or self.interrupted:
-            return False
-        first = self.next_us()
-        return first is None or first >= t_us
+        return t_us <= self.free_until_us()
+
+    def free_until_us(self) -> int:
+        """Return the latest time that a participant may go on to; -1 while nobody may go on at all."""
+        if self.interrupted:
+            return -1
+        heap = self._heap
+        while heap and heap[0][2].fn is None:
+            heappop(heap)
+        return min(heap[0][0], self.horizon_us) if heap else self.horizon_us
 
     def run(self, until_us: int) -> None:
         """Let everything up to ``until_us`` happen, or stop after the event that called ``interrupt``."""
@@ -107,14 +116,14 @@ class World:
 
     def log(self, source: str, kind: str, /, **fields: int | str | bytes | None) -> None:
         """Append to the event log; the order of calls and every field enter the hash."""
-        line = json.dumps(
-            [self.now_us, source, kind, {k: v.hex() if isinstance(v, bytes) else v for k, v in fields.items()}],
-            separators=(",", ":"),
-        )
-        self._hash.update(line.encode())
+        for name, value in fields.items():
+            if isinstance(value, bytes):
+                fields[name] = value.hex()
+        line = _ENCODER.encode((self.now_us, source, kind, fields))
+        self._hash.update(line)
         self._hash.update(b"\n")
         if self._log_to is not None:
-            self._log_to.write(line + "\n")
+            self._log_to.write(line.decode() + "\n")
 
     def event_hash(self) -> str:
         """Return the identity of what happened so far, 64 hex digits."""

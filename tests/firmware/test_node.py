@@ -251,7 +251,7 @@ def distances(node: Bench) -> list[object]:
 
 def test_a_water_level_node_joins_and_reports(bench: Callable[..., Bench]) -> None:
     node = bench()
-    node.run_s(130)
+    node.run_s(140)
     assert node.network.dev_nonces == [0]
     assert node.network.heard[0].t0_us < 5_100_000
     assert [frame.f_cnt for frame in node.network.uplinks] == [0, 1, 2]

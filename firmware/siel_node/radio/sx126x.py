@@ -315,7 +315,10 @@ class SX126x:
             return
         start_us = ticks_us()
         limit_us = _BUSY_LIMIT_US + self._tcxo_us
+        pause_us = 50
         while self._busy():
             if ticks_diff(ticks_us(), start_us) > limit_us:
                 raise RadioError("busy")
-            sleep_us(50)
+            sleep_us(pause_us)
+            # Most commands take less; a TCXO takes milliseconds
+            pause_us = min(2 * pause_us, 400)

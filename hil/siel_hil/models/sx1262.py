@@ -6,7 +6,7 @@ driver. Not modelled: (G)FSK, CAD, RX duty cycle, test transmissions, currents, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from siel_hil.models import sx1262_tables as tab
@@ -19,6 +19,8 @@ _GET_STATUS: Final = 0xC0
 
 class SX1262(Sx1262Radio):
     """One chip: the pins of an emulated board (``SpiDevice``) and the command set on top of the radio."""
+
+    steady_busy_us: Mapping[int, int] = tab.STEADY_BUSY_US
 
     def _power_up(self) -> None:
         super()._power_up()

@@ -163,6 +163,12 @@ COMMANDS: Final = {
     0xC1: Command("set_fs", 0),
 }
 """Table 11-1 and section 13; CAD, RX duty cycle and test transmissions are not modelled."""
+STEADY_BUSY_US: Final = {
+    opcode: command.busy_us
+    for opcode, command in COMMANDS.items()
+    if command.method not in {"set_standby", "set_rx", "set_tx", "set_sleep", "set_fs", "calibrate"}
+}
+"""BUSY after the commands that change no mode and wait for no clock."""
 FALLBACK_MODES: Final = {0x20: STBY_RC, 0x30: STBY_XOSC, 0x40: FS}
 """Section 13.1.14."""
 

@@ -1,20 +1,36 @@
-# The line to the coordinator: one request, one answer, each with this process's virtual time.
-# Request and answer: <op u8> <argument u8> <length u16> <time_us u64>, then payload. See siel_hil/process.py.
-# The argument of an answer is a mask: bits 0-3 interrupt lines that fired, bits 4-5 UARTs with bytes waiting.
+# The line to the coordinator; siel_hil/process.py is the other end and names the operations.
+# Request: <op u8> <argument u8> <length u16> <time_us u64>, then data. Those with bit 7 in op are posted: they need no
+# answer, so they wait here and travel with the next one that does, each with its own time.
+# Answer: <kind u8> <mask u8> <length u16> <free_us u32> <time_us u64>, then the payload, at least INLINE bytes of it.
+# mask: bits 0-3 interrupt lines that fired (their times follow the payload, u64 each), bits 4-5 UARTs with bytes
+# waiting, bit 6 the payload is bytes of UARTs 0 and 1 (two lengths, then the bytes), bit 7 a chip's BUSY was not as
+# foreseen. kind: 'G' go on, 'I' go on and all chips are awake with BUSY low, 'X' the end.
+# free_us: for so long nobody else is due, so a wait that ends before needs no exchange.
 import struct
 import sys
 
 _HEAD = "<BBHQ"
+_ANSWER = "<BBHIQ"
+_INLINE = 24
+_ROOM = 2304
+_LARGEST = 1024
 _file = open(int(sys.argv[1]), "r+b")
-_request = bytearray(12)
-_answer = bytearray(12)
-_payload = bytearray(1024)
-payload = memoryview(_payload)
+_queue = bytearray(_ROOM)
+_queue_view = memoryview(_queue)
+_queued = 0
+_buffer = bytearray(16 + _LARGEST + 64)
+_first = memoryview(_buffer)[: 16 + _INLINE]
+_rest = memoryview(_buffer)[16 + _INLINE :]
+payload = memoryview(_buffer)[16:]
 
 CALL_US = 10  # what a call of MicroPython costs on a 133 MHz RP2040, about: no loop on the clock is free
 now_us = 0
 uart_waiting = 0
+uart_bytes = [b"", b""]
+busy_until = [None] * 4  # of each SPI device; None: to be asked for
+wakes = [True] * 4  # the falling edge of its chip select matters: it wakes a sleeping chip
 wdt_deadline_us = None
+_free_until_us = 0
 _last_exchange_us = 0
 _handlers = [None] * 4
 _pins = [None] * 4
@@ -25,33 +41,68 @@ def on_line(line, pin, handler):
     _handlers[line] = handler
 
 
-def exchange(op, argument=0, data=None):
+def _put(op, argument, data):
+    global _queued
+    n = len(data)
+    at = _queued
+    if at + 12 + n > _ROOM:
+        _request_wait(now_us, False)
+        at = _queued
+    struct.pack_into(_HEAD, _queue, at, op, argument, n, now_us)
+    at += 12
+    if n:
+        _queue[at : at + n] = data
+    _queued = at + n
+
+
+def post(op, argument=0, data=b""):
+    global _free_until_us
+    _put(ord(op) | 0x80, argument, data)
+    _free_until_us = 0
+
+
+def exchange(op, argument=0, data=b""):
     # Returns the answer's payload length; the bytes are in `payload`.
-    global now_us, uart_waiting, _last_exchange_us
-    if data:
-        n = len(data)
-        message = bytearray(12 + n)
-        struct.pack_into(_HEAD, message, 0, ord(op), argument, n, now_us)
-        message[12:] = data
-        _file.write(message)
-    else:
-        struct.pack_into(_HEAD, _request, 0, ord(op), argument, 0, now_us)
-        _file.write(_request)
-    if _file.readinto(_answer) != 12:
+    global now_us, uart_waiting, _queued, _last_exchange_us, _free_until_us
+    _put(ord(op), argument, data)
+    _file.write(_queue_view[:_queued])
+    _queued = 0
+    if _file.readinto(_first) != 16 + _INLINE:
         raise SystemExit  # the coordinator is gone
-    kind, mask, length, now_us = struct.unpack_from(_HEAD, _answer, 0)
-    _last_exchange_us = now_us
-    if length:
-        _file.readinto(payload[:length])
-    if kind == 88:  # 'X': power cut or end of the run
+    kind, mask, length, free_us, now_us = struct.unpack_from(_ANSWER, _buffer, 0)
+    if length > _INLINE:
+        _file.readinto(_rest[: length - _INLINE])
+    if kind == 88:
         raise SystemExit
-    uart_waiting = mask >> 4
-    mask &= 15
-    if mask:
-        for line in range(4):
-            if mask >> line & 1 and _handlers[line]:
-                _handlers[line](_pins[line])
+    if kind == 73 or mask > 127:
+        for device in range(4):
+            busy_until[device] = 0 if kind == 73 else None
+            wakes[device] = kind != 73
+    _last_exchange_us = now_us
+    _free_until_us = now_us + free_us
+    uart_waiting = mask >> 4 & 3
+    if mask & 15:
+        length -= _interrupts(mask, length)
+    if mask & 64:
+        n = payload[0]
+        uart_bytes[0] += bytes(payload[2 : 2 + n])
+        uart_bytes[1] += bytes(payload[2 + n : length])
     return length
+
+
+def _interrupts(mask, length):
+    # A handler runs when its line rises, not when the coordinator is next spoken to. Returns the size of the times.
+    global now_us
+    present = now_us
+    at = 16 + length
+    for line in range(3, -1, -1):
+        if mask >> line & 1:
+            at -= 8
+            if _handlers[line]:
+                now_us = struct.unpack_from("<Q", _buffer, at)[0]
+                _handlers[line](_pins[line])
+    now_us = present
+    return 16 + length - at
 
 
 def wait_until(t_us, wake):
@@ -60,7 +111,10 @@ def wait_until(t_us, wake):
     while now_us < t_us:
         before = now_us
         limit = t_us if wdt_deadline_us is None or t_us < wdt_deadline_us else wdt_deadline_us
-        _request_wait(limit, wake)
+        if limit <= _free_until_us:
+            now_us = limit
+        else:
+            _request_wait(limit, wake)
         if wdt_deadline_us is not None and now_us >= wdt_deadline_us:
             reset(3)
         if wake and (now_us < limit or now_us == before):
@@ -68,11 +122,11 @@ def wait_until(t_us, wake):
 
 
 def _request_wait(t_us, wake):
-    # The time to wake at travels in the header, so the present one is told in the payload.
-    global now_us
-    present = now_us
-    now_us = t_us
-    exchange("W" if wake else "Z", 0, struct.pack("<Q", present))
+    # The argument says which UARTs have room here: what waits for them comes with the answer.
+    if wake:
+        exchange("W", (0 if uart_bytes[0] else 1) | (0 if uart_bytes[1] else 2), struct.pack("<Q", t_us))
+    else:
+        exchange("Z", 0, struct.pack("<Q", t_us))
 
 
 def spend(us):
@@ -85,7 +139,7 @@ def spend(us):
 
 def refresh():
     # For loops that look at a UART without waiting: an exchange now and then keeps them honest.
-    if now_us - _last_exchange_us >= 1000:
+    if now_us - _last_exchange_us >= 1000 and now_us > _free_until_us:
         _request_wait(now_us, True)
 
 

@@ -1,4 +1,4 @@
-# Start of an emulated board: argv = fd of the coordinator, wiring (JSON), image folder, flash file.
+# Start of an emulated board: argv = fd of the coordinator, image folder, flash file. The wiring comes as first answer.
 # Mounts the image read-only at /rom and the flash at /, as a board with frozen modules looks, and runs main.
 import builtins
 import io
@@ -17,13 +17,14 @@ BLOCKS = 64
 
 def _print(*values, sep=" ", end="\n", file=None):
     text = sep.join([str(value) for value in values])
-    _link.exchange("L", 0, text.encode()[:900] or b" ")
+    _link.post("L", 0, text.encode()[:900] or b" ")
 
 
-def _start(wiring, image, flash_path):
+def _start(image, flash_path):
+    size = _link.exchange("B")
+    wiring = json.loads(bytes(_link.payload[:size]))
     machine._wire(wiring)
     random.seed(wiring["seed"])
-    _link.exchange("B")
     flash = Flash(flash_path, BLOCK_BYTES, BLOCKS)
     vfs.mount(vfs.VfsPosix(sys.path[0]), "/shim")
     vfs.mount(vfs.VfsPosix(image), "/rom")
@@ -35,11 +36,14 @@ def _start(wiring, image, flash_path):
 
 
 try:
-    _start(json.loads(sys.argv[2]), sys.argv[3], sys.argv[4])
+    _start(sys.argv[2], sys.argv[3])
     _link.exchange("Y", 0, b"main ended")
 except SystemExit:
     pass
 except BaseException as error:  # noqa: BLE001 - the coordinator must hear of any end
     text = io.StringIO()
     sys.print_exception(error, text)
-    _link.exchange("Y", 1, text.getvalue().encode()[-900:])
+    try:
+        _link.exchange("Y", 1, text.getvalue().encode()[-900:])
+    except OSError:
+        pass  # the coordinator is gone

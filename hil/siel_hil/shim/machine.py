@@ -14,8 +14,9 @@ _busy_pins = {}  # BUSY pin -> SPI device
 _lines = {}  # DIO1 pin -> SPI device, which is its interrupt line too
 _resets = {}  # NRST pin -> SPI device
 _outputs = {}  # other outputs that somebody watches -> index
-_busy_until = [0] * 4
-_dio1_level = [0] * 4
+_steady = []  # SPI device -> {opcode: BUSY in us} of commands whose BUSY is always the same
+_busy_until = _link.busy_until
+_wakes = _link.wakes
 _unique_id = b""
 _reset_cause = PWRON_RESET
 
@@ -27,6 +28,10 @@ def _wire(wiring):
         _busy_pins[spi["busy"]] = index
         _lines[spi["dio1"]] = index
         _resets[spi["reset"]] = index
+        _steady.append({})
+        for busy_us, opcodes in spi["steady_busy"].items():
+            for opcode in bytes.fromhex(opcodes):
+                _steady[index][opcode] = int(busy_us)
     for index, pin in enumerate(wiring["outputs"]):
         _outputs[pin] = index
     _unique_id = bytes.fromhex(wiring["unique_id"])
@@ -45,6 +50,8 @@ class Pin:
     def __init__(self, id, mode=-1, pull=-1, *, value=None):
         self.id = int(id[2:]) if isinstance(id, str) else id
         self._value = 0
+        self._busy = _busy_pins.get(self.id)
+        self._select = _selects.get(self.id)
         self.init(mode, pull, value=value)
 
     def init(self, mode=-1, pull=-1, *, value=None):
@@ -52,28 +59,31 @@ class Pin:
             self(value)
 
     def __call__(self, value=None):
-        pin = self.id
         if value is None:
-            if pin in _busy_pins:
-                _link.spend(_link.CALL_US)
-                return 1 if _link.now_us < _busy_until[_busy_pins[pin]] else 0
-            if pin in _lines:
-                _link.exchange("D", _lines[pin])
+            if self._busy is not None:
+                return _read_busy(self._busy)
+            if self.id in _lines:
+                _link.exchange("D", _lines[self.id])
                 return _link.payload[0]
             return self._value
         value = 1 if value else 0
         changed = value != self._value
         self._value = value
-        if pin in _selects:
-            _chip_select(_selects[pin], value)
-        elif pin in _resets and changed:
-            _link.exchange("N", _resets[pin] << 1 | value)
-            _note_busy(_resets[pin])
-        elif pin in _outputs and changed:
-            _link.exchange("P", _outputs[pin] << 1 | value)
+        if self._select is not None:
+            _chip_select(self._select, value)
+        elif changed:
+            self._drive(value)
         return None
 
     value = __call__
+
+    def _drive(self, value):
+        if self.id in _resets:
+            device = _resets[self.id]
+            _link.exchange("N", device << 1 | value)
+            _note_busy(device)
+        elif self.id in _outputs:
+            _link.post("P", _outputs[self.id] << 1 | value)
 
     def on(self):
         self(1)
@@ -90,33 +100,47 @@ class Pin:
 
 
 _selected = -1
-_pending = bytearray()
-_watch_select = [True] * 4  # the falling edge itself matters: it wakes a sleeping chip
+_opcode = -1  # of the command under way; -1 before its first byte
+_pending = bytearray()  # what was written since the falling edge or the last read
 
 
 def _chip_select(device, value):
-    # A falling edge and plain writes are told together with the first read or the rising edge: one exchange a command.
-    global _selected, _pending
+    # A falling edge, what is written and the rising edge are told together. A command whose BUSY is known beforehand
+    # needs no answer, so it travels with whatever is asked for next.
+    global _selected, _pending, _opcode
     if value == 0:
         if _selected != device:
             _selected = device
-            _pending = bytearray()
-            if _watch_select[device]:
+            _opcode = -1
+            if _wakes[device]:
                 _link.exchange("F", device)
                 _note_busy(device)
     elif _selected == device:
         _selected = -1
         _link.spend(len(_pending))
-        _link.exchange("C", device, _pending)
+        _link.post("C", device, _pending)
         _pending = bytearray()
+        busy_us = _steady[device].get(_opcode)
+        if busy_us is None:
+            _busy_until[device] = None
+            _wakes[device] = True
+        elif busy_us and _busy_until[device] is not None:
+            _busy_until[device] = _link.now_us + busy_us
+
+
+def _read_busy(device):
+    _link.spend(_link.CALL_US)
+    if _busy_until[device] is None:
+        _link.exchange("M", device)
         _note_busy(device)
+    return 1 if _link.now_us < _busy_until[device] else 0
 
 
 def _note_busy(device):
     # The answer: microseconds of BUSY, 24 bit, and whether the next falling edge must be told at once.
     answer = _link.payload
     _busy_until[device] = _link.now_us + (answer[0] | answer[1] << 8 | answer[2] << 16)
-    _watch_select[device] = answer[3] == 1
+    _wakes[device] = answer[3] == 1
 
 
 class SPI:
@@ -133,20 +157,25 @@ class SPI:
         pass
 
     def _transfer(self, data):
-        global _pending
+        global _pending, _opcode
         if _selected < 0:
             return b"\xff" * len(data)
+        if _opcode < 0 and data:
+            _opcode = data[0]
         if _pending:
             _link.spend(len(_pending))
-            _link.exchange("S", _selected, _pending)
+            _link.post("S", _selected, _pending)
             _pending = bytearray()
         _link.spend(len(data))  # a byte takes 1 us at 8 MHz
         n = _link.exchange("S", _selected, data)
         return _link.payload[:n]
 
     def write(self, buf):
+        global _opcode
         if _selected >= 0:
-            _pending.extend(bytes(buf))
+            if _opcode < 0 and buf:
+                _opcode = buf[0]
+            _pending.extend(buf)
 
     def read(self, n, write=0):
         return bytes(self._transfer(bytes([write]) * n))
@@ -155,7 +184,7 @@ class SPI:
         buf[:] = self._transfer(bytes([write]) * len(buf))
 
     def write_readinto(self, write_buf, read_buf):
-        read_buf[:] = self._transfer(bytes(write_buf))
+        read_buf[:] = self._transfer(write_buf)
 
 
 class I2C:
@@ -196,7 +225,6 @@ SoftI2C = I2C
 class UART(io.IOBase):
     def __init__(self, id, baudrate=9600, bits=8, parity=None, stop=1, **options):
         self._id = id
-        self._buffer = b""
         self.init(baudrate, bits, parity, stop, **options)
 
     def init(
@@ -214,8 +242,8 @@ class UART(io.IOBase):
         timeout_char=0,
         flow=0,
     ):
-        self._buffer = b""
         _link.exchange("O", self._id, baudrate.to_bytes(4, "little") + rxbuf.to_bytes(2, "little"))
+        _link.uart_bytes[self._id] = b""
 
     def deinit(self):
         pass
@@ -224,21 +252,20 @@ class UART(io.IOBase):
         _link.refresh()
         if _link.uart_waiting >> self._id & 1:
             n = _link.exchange("R", self._id)
-            self._buffer += bytes(_link.payload[:n])
+            _link.uart_bytes[self._id] += bytes(_link.payload[:n])
+        return _link.uart_bytes[self._id]
 
     def any(self):
-        self._fetch()
-        return len(self._buffer)
+        return len(self._fetch())
 
     def read(self, n=-1):
-        self._fetch()
-        if not self._buffer:
+        waiting = self._fetch()
+        if not waiting:
             return None
         if n < 0:
-            n = len(self._buffer)
-        out = self._buffer[:n]
-        self._buffer = self._buffer[n:]
-        return out
+            n = len(waiting)
+        _link.uart_bytes[self._id] = waiting[n:]
+        return waiting[:n]
 
     def readinto(self, buf, n=-1):
         data = self.read(len(buf) if n < 0 else n)
@@ -248,14 +275,13 @@ class UART(io.IOBase):
         return len(data)
 
     def readline(self):
-        self._fetch()
-        end = self._buffer.find(b"\n") + 1
+        end = self._fetch().find(b"\n") + 1
         return self.read(end) if end else None
 
     def write(self, data):
         data = bytes(data)
         for start in range(0, len(data), 1024):
-            _link.exchange("U", self._id, data[start : start + 1024])
+            _link.post("U", self._id, data[start : start + 1024])
         return len(data)
 
     def flush(self):
@@ -267,7 +293,7 @@ class UART(io.IOBase):
     def ioctl(self, request, argument):
         if request == 3:
             ready = argument & 4
-            if argument & 1 and (self._buffer or _link.uart_waiting >> self._id & 1):
+            if argument & 1 and (_link.uart_bytes[self._id] or _link.uart_waiting >> self._id & 1):
                 ready |= 1
             return ready
         return 0

@@ -3,10 +3,15 @@ import _link
 from uos import *  # noqa: F403
 
 
+_POOL_BYTES = 250
+_pool = b""
+
+
 def urandom(n):
-    out = bytearray(n)
-    for start in range(0, n, 255):
-        size = min(255, n - start)
-        _link.exchange("Q", size)
-        out[start : start + size] = _link.payload[:size]
-    return bytes(out)
+    global _pool
+    while len(_pool) < n:
+        size = _link.exchange("Q", _POOL_BYTES)
+        _pool += bytes(_link.payload[:size])
+    out = _pool[:n]
+    _pool = _pool[n:]
+    return out
