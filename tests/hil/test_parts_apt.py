@@ -175,6 +175,17 @@ def test_an_archive_out_of_reach_is_told(archive: Archive, tmp_path: Path) -> No
         fetch(archive, tmp_path / "cache", [])
 
 
+def test_a_suite_that_fails_beside_others_is_told_and_passed_over(archive: Archive, tmp_path: Path) -> None:
+    told: list[str] = []
+    with_micropython(archive, "now")
+    index = archive.folder / "dists" / LATER / "main" / f"binary-{archive.arch}" / "Packages"
+    index.write_text("half of an update\n")  # as on a mirror that is being synchronised
+    apt = Apt(tmp_path / "apt", sources=archive.line() + archive.line(LATER), tell=told.append)
+    apt.update()
+    assert apt.version("micropython") == "1-1"
+    assert any(LATER in line and line.lstrip().startswith(("W:", "E:")) for line in told)
+
+
 def test_a_package_that_is_too_old_is_told(archive: Archive, tmp_path: Path) -> None:
     archive.add("now", "micropython", file="usr/bin/micropython", says="micropython 1 19 1")
     with pytest.raises(MissingPartError, match=re.escape("older than 1.22")):

@@ -64,7 +64,15 @@ _GET: Final = re.compile(r"^Get:\d+ \S+ (.+?)(?: \[(.+)\])?$")
 
 
 class AptError(Exception):
-    """apt-get refused; the text is what it said."""
+    """apt-get refused; the text is the end of what it said.
+
+    Attributes:
+        said: All of it.
+    """
+
+    def __init__(self, text: str, said: str = "") -> None:
+        super().__init__(text)
+        self.said = said
 
 
 def available() -> bool:
@@ -114,7 +122,10 @@ class Apt:
         Raises:
             AptError: No index could be read.
         """
-        said = self._run("apt-get", "update", progress=lambda what, size: self._tell(f"  index: {what}, {size}"))
+        try:
+            said = self._run("apt-get", "update", progress=lambda what, size: self._tell(f"  index: {what}, {size}"))
+        except AptError as error:  # one suite that fails, as on a mirror in the middle of an update, is enough for that
+            said = error.said
         warnings = [line for line in said.splitlines() if line.startswith(("W:", "E:"))]
         if not any((self._home / "lists").glob("*_Packages*")):
             raise AptError(f"no package index could be read: {' '.join(warnings[:2]) or 'this machine names none'}")
@@ -186,7 +197,7 @@ class Apt:
             faults = [line.strip() for line in said if line.startswith(("E:", "W:"))] or [
                 line.strip() for line in said[-3:]
             ]
-            raise AptError(f"{' '.join(argv[:2])} ended with {code}: {' '.join(faults[-3:])}")
+            raise AptError(f"{' '.join(argv[:2])} ended with {code}: {' '.join(faults[-3:])}", text)
         return text
 
 
