@@ -109,7 +109,7 @@ class Daemon:
             self._upstreams = build_upstreams(config, services, journal, self._radios, self._arbiter.submit)
             self._sinks = build_sinks(config, services, journal, self.enqueue)
             await self._serve(journal)
-            log.info("gateway_stopped", report=self.report())
+            log.info("gateway_stopped", report=self.report(), counters=self.counters, parts=self._part_counters())
         finally:
             for counter, first_unused in self._edge.unused().items():
                 journal.give_back(counter, first_unused)
@@ -320,6 +320,13 @@ class Daemon:
             "downlinks_on_air": sent["on_air"],
             "downlinks_queued": sent["queued"],
             "tx_refused": dict(self._arbiter.refused),
+        }
+
+    def _part_counters(self) -> dict[str, dict[str, int]]:
+        return {
+            **{f"radio[{name}]": dict(radio.stats) for name, radio in self._radios.items()},
+            **{f"upstream[{upstream.name}]": dict(upstream.stats) for upstream in self._upstreams},
+            **{f"sink[{sink.name}]": dict(sink.counters) for sink in self._sinks},
         }
 
     def report(self) -> dict[str, int]:

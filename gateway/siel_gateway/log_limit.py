@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 WINDOW_US: Final = 60_000_000
 MAX_LINES: Final = 20
@@ -29,3 +30,33 @@ class LogLimit:
             began_us, lines = now_us, 0
         self._windows[event] = (began_us, lines + 1)
         return lines < MAX_LINES, left_out
+
+
+class LimitedLog:
+    """A logger for what anybody who reaches a port can cause.
+
+    Args:
+        log: A structlog logger.
+        monotonic_us: The gateway's clock.
+    """
+
+    def __init__(self, log: Any, monotonic_us: Callable[[], int]) -> None:
+        self._log = log
+        self._monotonic_us = monotonic_us
+        self._limit = LogLimit()
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Write a line of level info, up to the bound of its event."""
+        if self._allows(event):
+            self._log.info(event, **fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Write a line of level warning, up to the bound of its event."""
+        if self._allows(event):
+            self._log.warning(event, **fields)
+
+    def _allows(self, event: str) -> bool:
+        allowed, left_out = self._limit.allow(event, self._monotonic_us())
+        if left_out:
+            self._log.warning("lines_left_out", of=event, count=left_out)
+        return allowed

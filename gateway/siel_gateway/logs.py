@@ -16,17 +16,20 @@ _LOG_LEVEL: Final = logging.INFO
 
 
 def hide_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replace the value of every field that is named like a secret, at any depth: a last net, no licence."""
+    """Replace the value of every field that is named like a secret, at any depth: a last net, no licence.
+
+    Numbers stay: they are counts.
+    """
     for name in event:
-        event[name] = HIDDEN if _SECRET_NAME.search(name) else _without_secrets(event[name])
+        event[name] = _without_secrets(event[name], name)
     return event
 
 
-def _without_secrets(value: Any) -> Any:
+def _without_secrets(value: Any, name: str = "") -> Any:
+    if _SECRET_NAME.search(name) and not isinstance(value, int):
+        return HIDDEN
     if isinstance(value, Mapping):
-        return {
-            name: HIDDEN if _SECRET_NAME.search(str(name)) else _without_secrets(inner) for name, inner in value.items()
-        }
+        return {inner_name: _without_secrets(inner, str(inner_name)) for inner_name, inner in value.items()}
     return [_without_secrets(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 

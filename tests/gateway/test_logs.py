@@ -49,6 +49,13 @@ def test_what_is_named_like_a_secret_is_not_written(fields: dict[str, object], a
     assert "70b3d57ed0001a2b" in stream.getvalue()
 
 
+def test_a_count_is_no_secret_whatever_its_name() -> None:
+    stream = io.StringIO()
+    set_up_logging(stream)
+    structlog.get_logger("t").info("event", counts={"junk_token": 3})
+    assert json.loads(stream.getvalue())["counts"] == {"junk_token": 3}
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 def test_a_traceback_has_no_values_of_variables(as_json: bool) -> None:
     stream = io.StringIO()

@@ -17,6 +17,7 @@ from siel_gateway.counters import ForwarderClock, NorthCounter
 from siel_gateway.errors import GatewayError, GwmpError
 from siel_gateway.gwmp import Kind
 from siel_gateway.gwmp_frames import OUTCOMES, rx_frame, tx_packet
+from siel_gateway.log_limit import LimitedLog
 from siel_gateway.radios import Receive
 from siel_gateway.records import Outcome, RxFrame, TxOutcome, TxRequest, TxWindow
 from siel_gateway.services import Address, Datagrams, Services
@@ -63,6 +64,7 @@ class SemtechUdp:
         self._next_token = int.from_bytes(services.random_bytes(gwmp.TOKEN_BYTES))
         self._pending: dict[bytes, asyncio.Future[tuple[Outcome, str]]] = {}
         self._log = log.bind(radio=self.name)
+        self._limited_log = LimitedLog(self._log, services.monotonic_us)
 
     # -- what others ask ----------------------------------------------------------------------------------------------
 
@@ -136,6 +138,7 @@ class SemtechUdp:
                 self.stats["bind_failures"] += 1
                 self._log.warning("bind_failed", bind=self._config.bind, error=str(fault))
                 await asyncio.sleep(backoff.next_s())
+        self._log.info("listening", address=self._socket.local_address)
         try:
             await asyncio.get_running_loop().create_future()
         finally:
@@ -146,8 +149,9 @@ class SemtechUdp:
         """Take whatever came to the port; what is not from our forwarder is counted and skipped."""
         try:
             datagram = gwmp.parse(data)
-            if datagram.eui is not None and datagram.eui != self.gateway_eui:
-                raise GwmpError("eui")
+            if datagram.eui not in (None, self.gateway_eui):
+                self._on_stranger(datagram, source)
+                return
             match datagram.kind:
                 case Kind.PUSH_DATA:
                     self._on_push_data(datagram, source)
@@ -159,10 +163,18 @@ class SemtechUdp:
                     raise GwmpError("kind")
         except GwmpError as fault:
             self.stats[f"junk_{fault.reason}"] += 1
+            self._limited_log.warning("junk_skipped", reason=fault.reason, length=len(data), address=source)
+
+    def _on_stranger(self, datagram: gwmp.Datagram, source: Address) -> None:
+        """Take no frame of another concentrator; most often it is ours, and one of two files has the wrong EUI."""
+        self.stats["junk_eui"] += 1
+        self._limited_log.warning(
+            "forwarder_unknown", gateway_id=datagram.eui, expected=self.gateway_eui, address=source
+        )
 
     def _on_pull_data(self, datagram: gwmp.Datagram, source: Address) -> None:
         if source != self._pull_address:
-            self._log.info("forwarder_connected", address=source)
+            self._limited_log.info("forwarder_connected", address=source)
         self._pull_address, self._pulled_us = source, self._services.monotonic_us()
         self._answer(Kind.PULL_ACK, datagram, source)
 
@@ -216,7 +228,7 @@ class SemtechUdp:
         if self._clock.add(frame.counter_us, now_us):
             self.radio_session = int.from_bytes(services.random_bytes(4))
             self.north.start_session(frame.counter_us, now_us)
-            self._log.info("concentrator_started", session=self.radio_session)
+            self._limited_log.info("concentrator_started", session=self.radio_session)
         heard_us = min(now_us, self._clock.gateway_us(frame.counter_us, now_us) or now_us)
         return msgspec.structs.replace(
             frame,

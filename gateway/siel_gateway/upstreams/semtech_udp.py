@@ -20,6 +20,7 @@ from siel_gateway.gwmp_client import Acknowledged, DownlinkAsked, Event, GwmpCli
 from siel_gateway.gwmp_frames import rx_packet, tx_ack_word, tx_window
 from siel_gateway.head_clock import COUNTER_PERIOD_US
 from siel_gateway.journal import Journal
+from siel_gateway.log_limit import LimitedLog
 from siel_gateway.radios import Radio
 from siel_gateway.records import RxFrame, TxRequest
 from siel_gateway.services import Address, Datagrams, Services
@@ -142,6 +143,7 @@ class Session:
         self._answers = 0
         self._requests = 0
         self._log = log.bind(upstream=config.name, gateway_eui=eui)
+        self._limited_log = LimitedLog(self._log, services.monotonic_us)
 
     # -- north --------------------------------------------------------------------------------------------------------
 
@@ -248,7 +250,7 @@ class Session:
             request, word = self._request(packet)
         if request is None or self._tasks is None:
             self._stats["downlinks_refused"] += 1
-            self._log.warning("downlink_refused", word=word)
+            self._limited_log.warning("downlink_refused", word=word)
             self.client.tx_ack(token, word)
             return
         self._answers += 1
