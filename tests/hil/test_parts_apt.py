@@ -178,8 +178,9 @@ def test_an_archive_out_of_reach_is_told(archive: Archive, tmp_path: Path) -> No
 def test_a_suite_that_fails_beside_others_is_told_and_passed_over(archive: Archive, tmp_path: Path) -> None:
     told: list[str] = []
     with_micropython(archive, "now")
-    index = archive.folder / "dists" / LATER / "main" / f"binary-{archive.arch}" / "Packages"
-    index.write_text("half of an update\n")  # as on a mirror that is being synchronised
+    with_micropython(archive, LATER)
+    # its Release names an index that is not there: a mirror that is being synchronised
+    (archive.folder / "dists" / LATER / "main" / f"binary-{archive.arch}" / "Packages").unlink()
     apt = Apt(tmp_path / "apt", sources=archive.line() + archive.line(LATER), tell=told.append)
     apt.update()
     assert apt.version("micropython") == "1-1"
