@@ -68,6 +68,15 @@ class VirtualNet:
         self._endpoints[host, port] = endpoint
         return endpoint
 
+    @property
+    def addresses(self) -> list[Address]:
+        """Every bound address, the oldest first."""
+        return list(self._endpoints)
+
+    def endpoint(self, address: Address) -> Endpoint:
+        """Return who holds an address, so that a test can speak in its name; ``KeyError`` when nobody does."""
+        return self._endpoints[address]
+
     def release(self, address: Address, endpoint: Endpoint) -> None:
         """Free an address, if ``endpoint`` still holds it."""
         if self._endpoints.get(address) is endpoint:

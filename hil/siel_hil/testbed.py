@@ -234,6 +234,14 @@ class Testbed:
 
         self.run(story)
 
+    def __enter__(self) -> Testbed:
+        """Use it without pytest's fixture: ``with Testbed(folder) as bed``."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
     def close(self) -> None:
         """End every process that is left."""
         for node in self.nodes:
