@@ -29,8 +29,10 @@ CODECS = {
 
 # After a power failure a whole district starts at once
 _START_JITTER_MS = const(5000)
-# Of the interval, both ways: nodes that once collided do not go on colliding
+# Both ways: nodes that once collided do not go on colliding. A twentieth of the interval; of a short one more, for a
+# twentieth would be few frames' length: 2 s, but never more than a fifth.
 _JITTER_PERCENT = const(5)
+_JITTER_MS = const(2000)
 _RETRY_MS = const(10000)
 _IDENTITY_RETRY_MS = const(60000)
 # Longest single wait: well inside half the period of any port's ticks
@@ -200,7 +202,7 @@ class Node:
             self._wait_until(self._next_ms)
             return
         interval_ms = self._identity.interval_s * 1000
-        jitter_ms = interval_ms * _JITTER_PERCENT // 100
+        jitter_ms = max(interval_ms * _JITTER_PERCENT // 100, min(_JITTER_MS, interval_ms // 5))
         self._next_ms = now_ms + interval_ms - jitter_ms + self._random(2 * jitter_ms)
         readings: dict[str, int] = {}
         for sensor in self._sensors:
