@@ -23,7 +23,7 @@ class Listener:
         port: Of the broker on loopback.
 
     Attributes:
-        heard: (topic, JSON document) per message.
+        heard: (topic, JSON object) per message; what is none is told as ``{"text": ...}``.
     """
 
     def __init__(self, port: int) -> None:
@@ -61,7 +61,7 @@ class Listener:
         with self._process.stdout as stream:
             for line in stream:
                 topic, _, message = line.decode().rstrip("\n").partition(" ")
-                self.heard.put((topic, json.loads(message)))
+                self.heard.put((topic, _document(message)))
         self.heard.close()
 
     def next(self, topic: str) -> dict[str, Any]:
@@ -79,3 +79,11 @@ class Listener:
             timeout=_PUBLISH_LIMIT_S,
             check=True,
         )
+
+
+def _document(message: str) -> dict[str, Any]:
+    try:
+        document = json.loads(message)
+    except (ValueError, RecursionError):
+        document = None
+    return document if isinstance(document, dict) else {"text": message}
