@@ -10,7 +10,11 @@ from typing import Any, Final, TextIO
 
 import msgspec
 
+from siel_hil.errors import HilError, ParticipantError, WorldStuckError
+
 _ENCODER: Final = msgspec.json.Encoder()
+STUCK_EVENTS: Final = 50_000
+"""Events at one microsecond that count as a hang; two thousand boards that get power together cause some thousands."""
 
 
 class Event:
@@ -45,6 +49,8 @@ class World:
         self.interrupted = False
         self.events_run = 0
         self.failure: BaseException | None = None
+        self._moment_us = -1
+        self._moment_began = 0
         self._heap: list[tuple[int, int, Event]] = []
         self._seq = 0
         self._hash = hashlib.sha256()
@@ -91,6 +97,10 @@ class World:
             t_us, _seq, event = heappop(heap)
             if event.fn is None:
                 continue
+            if t_us > self._moment_us:
+                self._moment_us, self._moment_began = t_us, self.events_run
+            elif self.events_run - self._moment_began > STUCK_EVENTS:
+                raise _stuck(event)
             self.now_us = t_us
             self.events_run += 1
             event.fn(*event.args)
@@ -137,3 +147,11 @@ class World:
     def drop_all(self) -> None:
         """Forget everything that was still to happen."""
         self._heap.clear()
+
+
+def _stuck(event: Event) -> HilError:
+    """Return what to raise when time does not move; the event that goes on and on names the culprit."""
+    reason = f"hung: it acts again and again at {event.t_us} us and lets no time pass"
+    owner = getattr(event.fn, "__self__", None)
+    name = getattr(owner, "name", "")
+    return ParticipantError(name, reason) if name else WorldStuckError(f"{event.fn!r} {reason}")

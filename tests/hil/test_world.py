@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from siel_hil.errors import ParticipantError
 from siel_hil.world import World
 
 
@@ -69,6 +70,43 @@ def test_a_failure_ends_the_run_with_its_own_exception() -> None:
     world.at(3, world.fail, RuntimeError("battery"))
     with pytest.raises(RuntimeError, match="battery"):
         world.run(10)
+
+
+def test_a_failure_told_between_two_runs_ends_the_next_one_and_is_told_once() -> None:
+    world = World(1)
+    world.fail(RuntimeError("battery"))
+    with pytest.raises(RuntimeError, match="battery"):
+        world.run(10)
+    world.run(10)
+    assert world.now_us == 10
+
+
+class Spinner:
+    """Acts for ever at one moment."""
+
+    name = "spinner"
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def act(self) -> None:
+        self.world.after(0, self.act)
+
+
+def test_one_who_lets_no_time_pass_is_told_by_name() -> None:
+    world = World(1)
+    world.at(7, Spinner(world).act)
+    with pytest.raises(ParticipantError, match=r"spinner: hung.*at 7 us"):
+        world.run(10)
+
+
+def test_many_events_at_one_moment_are_no_hang() -> None:
+    world, count = World(1), 20_000
+    seen = list[int]()
+    for number in range(count):
+        world.at(7, seen.append, number)
+    world.run(10)
+    assert len(seen) == count
 
 
 def test_the_hash_covers_time_order_and_every_field() -> None:
