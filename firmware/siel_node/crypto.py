@@ -6,7 +6,7 @@ from ._compat import aes, const
 UPLINK = const(0)
 DOWNLINK = const(1)
 _ECB = const(1)
-# Source: TS001-1.0.4 4.3.3.1 (A_i) and 4.4 (B_0): first byte, 4 zeros, direction, DevAddr, FCnt, zero, last byte
+# Source: TS001-1.0.4 4.3.3 (A_i) and 4.4 (B_0): first byte, 4 zeros, direction, DevAddr, FCnt, zero, last byte
 _BLOCK = "<BIBIIBB"
 
 
@@ -61,7 +61,7 @@ class Cipher:
             start += 16
 
     def session_key(self, kind: int, nonces: bytes | bytearray, dev_nonce: int) -> bytes:
-        # kind: 1 NwkSKey, 2 AppSKey. nonces: JoinNonce and NetID as in the join-accept. Source: TS001-1.0.4 6.2.5
+        # kind: 1 NwkSKey, 2 AppSKey. nonces: JoinNonce and NetID as in the join-accept. Source: TS001-1.0.4 6.2.6
         block = bytearray(16)
         struct.pack_into("<B6sH", block, 0, kind, nonces, dev_nonce)
         self._aes.encrypt(block, block)

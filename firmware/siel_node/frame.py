@@ -9,7 +9,8 @@ from .crypto import DOWNLINK, UPLINK, Cipher
 MAX_FRAME_BYTES = const(255)
 MAX_F_OPTS_BYTES = const(15)
 
-# MHDR, Major R1. Source: TS001-1.0.4 4.2
+# MHDR: frame type and Major R1; the bits between are reserved, a receiver ignores them. Source: TS001-1.0.4 1.1, 4.2
+_TYPE_AND_MAJOR = const(0xE3)
 _JOIN_REQUEST = const(0x00)
 _JOIN_ACCEPT = const(0x20)
 _UNCONFIRMED_UP = const(0x40)
@@ -17,18 +18,15 @@ _UNCONFIRMED_DOWN = const(0x60)
 _CONFIRMED_UP = const(0x80)
 _CONFIRMED_DOWN = const(0xA0)
 
-# FCtrl. Source: TS001-1.0.4 4.3.1
-ADR = const(0x80)
-ADR_ACK_REQ = const(0x40)
+# FCtrl, the one bit of it that this device sets or looks at. Source: TS001-1.0.4 4.3.1
 ACK = const(0x20)
-F_PENDING = const(0x10)
 
 # FPort of a frame without one
 NO_PORT = const(-1)
 
 
 def encode_join_request(buf: bytearray, join_eui: bytes, dev_eui: bytes, dev_nonce: int, app: Cipher) -> int:
-    # Its length, 23. Source: TS001-1.0.4 6.2.3
+    # Its length, 23. Source: TS001-1.0.4 6.2.5
     struct.pack_into("<B8s8sH", buf, 0, _JOIN_REQUEST, join_eui, dev_eui, dev_nonce)
     buf[19:23] = app.cmac(buf, 19)[:4]
     return 23
@@ -36,9 +34,9 @@ def encode_join_request(buf: bytearray, join_eui: bytes, dev_eui: bytes, dev_non
 
 def open_join_accept(phy: bytearray, app: Cipher) -> bool:
     # True when it is a join-accept of this AppKey; phy is then plain, except for its MIC undefined otherwise.
-    # Source: TS001-1.0.4 6.2.4: the server decrypts, so that the device needs encryption only.
+    # Source: TS001-1.0.4 6.2.6: the server decrypts, so that the device needs encryption only.
     length = len(phy)
-    if length not in (17, 33) or phy[0] != _JOIN_ACCEPT:
+    if length not in (17, 33) or phy[0] & _TYPE_AND_MAJOR != _JOIN_ACCEPT:
         return False
     app.encrypt(phy, 1, length)
     return app.cmac(phy, length - 4)[:4] == phy[length - 4 :]
@@ -94,7 +92,10 @@ class Downlink:
 def open_downlink(phy: bytearray, dev_addr: int, expected_f_cnt: int, nwk: Cipher, app: Cipher) -> Downlink | None:
     # None for whatever is not a new, whole frame for this session; phy is undefined afterwards.
     length = len(phy)
-    if length < 12 or phy[0] not in (_UNCONFIRMED_DOWN, _CONFIRMED_DOWN):
+    if length < 12:
+        return None
+    mhdr = phy[0] & _TYPE_AND_MAJOR
+    if mhdr not in (_UNCONFIRMED_DOWN, _CONFIRMED_DOWN):
         return None
     _, address, f_ctrl, wire = struct.unpack_from("<BIBH", phy, 0)
     if address != dev_addr:
@@ -118,4 +119,4 @@ def open_downlink(phy: bytearray, dev_addr: int, expected_f_cnt: int, nwk: Ciphe
         if f_port == 0 and f_opts:
             return None
         (app if f_port else nwk).crypt(phy, start, end, dev_addr, f_cnt, DOWNLINK)
-    return Downlink(phy[0] == _CONFIRMED_DOWN, f_ctrl & 0xF0, f_cnt, f_opts, f_port, bytes(phy[start:end]))
+    return Downlink(mhdr == _CONFIRMED_DOWN, f_ctrl & 0xF0, f_cnt, f_opts, f_port, bytes(phy[start:end]))

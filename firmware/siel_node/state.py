@@ -6,7 +6,7 @@ from ._compat import const
 
 # FCntUp is reserved this far ahead: one flash write for that many uplinks, and that many numbers lost by a power cut.
 F_CNT_BLOCK = const(32)
-# A 16-bit counter; when it is spent the device cannot join any more. Source: TS001-1.0.4 6.2.3
+# A 16-bit counter; when it is spent the device cannot join any more. Source: TS001-1.0.4 6.2.5
 DEV_NONCES = const(0x10000)
 
 # Never reorder: DevNonce and JoinNonce stay where they are, so that every later version can read them from any record.

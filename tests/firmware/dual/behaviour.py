@@ -135,6 +135,15 @@ def join_accept_for_somebody_else_does_not_close_rx2() -> None:
 
 
 @case
+def reserved_bits_of_a_join_accept_s_header_are_ignored() -> None:
+    server = Server()
+    shell = Shell()
+    shell.air = lambda phy, window: server.join_accept(phy, reserved=0x1C)
+    shell.until_idle()
+    equal((shell.state.joined, shell.log.count("transmit")), (True, 1))
+
+
+@case
 def join_nonce_that_does_not_grow_is_refused() -> None:
     shell, server = joined()
     shell.state.joined = False
@@ -451,6 +460,15 @@ def a_downlink_with_a_wrong_mic_or_address_is_dropped_and_rx2_opens() -> None:
         before = len(shell.windows)
         shell.exchange()
         equal((len(shell.windows) - before, shell.delivered), (2, []))
+
+
+@case
+def reserved_bits_of_a_downlink_s_header_are_ignored_and_another_major_version_is_dropped() -> None:
+    shell, server = joined()
+    for reserved, delivered in ((0x04, 1), (0x1C, 2), (0x01, 2), (0x02, 2)):
+        answering(shell, server, f_port=7, payload=b"x", reserved=reserved)
+        shell.exchange()
+        equal(len(shell.delivered), delivered, f"bits {reserved}")
 
 
 @case

@@ -48,7 +48,9 @@ class Server:
         rx_delay: int = 1,
         cf_list: bytes = b"",
         join_nonce: int | None = None,
+        reserved: int = 0,
     ) -> bytes:
+        # reserved: bits of the MHDR that a later specification may give a meaning
         assert len(request) == 23
         assert request[0] == 0
         assert self.app_key.cmac(request, 19)[:4] == request[19:]
@@ -57,7 +59,7 @@ class Server:
         if join_nonce is None:
             self.join_nonce += 1
             join_nonce = self.join_nonce
-        plain = struct.pack("<BI", 0x20, join_nonce)[:4] + b"\x01\x00\x00"
+        plain = struct.pack("<BI", 0x20 | reserved, join_nonce)[:4] + b"\x01\x00\x00"
         plain += struct.pack("<IBB", DEV_ADDR, settings, rx_delay) + cf_list
         nonces = plain[1:7]
         self.nwk = Cipher(self.app_key.session_key(1, nonces, dev_nonce))
@@ -74,13 +76,13 @@ class Server:
         ack: bool = False,
         confirmed: bool = False,
         f_cnt: int | None = None,
+        reserved: int = 0,
     ) -> bytes:
         if f_cnt is None:
             f_cnt = self.f_cnt_down
             self.f_cnt_down += 1
-        head = struct.pack(
-            "<BIBH", 0xA0 if confirmed else 0x60, DEV_ADDR, (0x20 if ack else 0) | len(f_opts), f_cnt & 0xFFFF
-        )
+        mhdr = (0xA0 if confirmed else 0x60) | reserved
+        head = struct.pack("<BIBH", mhdr, DEV_ADDR, (0x20 if ack else 0) | len(f_opts), f_cnt & 0xFFFF)
         buf = bytearray(head + f_opts)
         if f_port >= 0:
             buf.append(f_port)
