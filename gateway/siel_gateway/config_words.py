@@ -22,6 +22,16 @@ _TYPE_WORDS: Final = {
     "model_type": "type.table",
     "dict_type": "type.table",
 }
+_EXAMPLES: Final = {
+    "id": "example.id",
+    "port": "example.port",
+    "SemtechUdpUpstream.url": "example.udp_url",
+    "MqttSink.url": "example.mqtt_url",
+    "dev_eui": "example.dev_eui",
+    "codec": "example.codec",
+    "frequency_hz": "example.frequency_hz",
+}
+"""What a required key looks like; by itself, or of one model."""
 _LIMIT_WORDS: Final = {
     "greater_than_equal": ("value.range", "at least", "ge"),
     "less_than_equal": ("value.range", "at most", "le"),
@@ -64,7 +74,13 @@ def _words(model: type[BaseModel], detail: ErrorDetails) -> str:
         return say("value.choice", expected=context["expected"])
     if kind == "value_error":
         return str(context["error"])
-    return say("key.missing") if kind == "missing" else say("value.other", reason=detail["msg"])
+    return _missing(model, detail) if kind == "missing" else say("value.other", reason=detail["msg"])
+
+
+def _missing(model: type[BaseModel], detail: ErrorDetails) -> str:
+    key = str(detail["loc"][-1])
+    example = _EXAMPLES.get(f"{model.__name__}.{key}") or _EXAMPLES.get(key)
+    return say("key.missing_like", example=say(example)) if example else say("key.missing")
 
 
 def _known_keys(model: type[BaseModel], path: TomlPath) -> list[str]:

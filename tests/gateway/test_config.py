@@ -158,7 +158,13 @@ BROKEN = [
         MINIMAL + "[gateway]\n",
         ["6 : this is not TOML: Cannot declare ('gateway',) twice (at line 6, column 9)"],
     ),
-    ("", ["1 gateway.id: is missing; write it", "1 radio: there is no radio; write at least one [[radio]]"]),
+    (
+        "",
+        [
+            '1 gateway.id: is missing; write it, like id = "0016c001f1500812" (an EUI-64 that no other gateway has)',
+            "1 radio: there is no radio; write at least one [[radio]]",
+        ],
+    ),
     (
         "gateway = 3\nradio = 4\n",
         ["1 gateway: must be a table: write [gateway]", "2 radio: must be an array of tables: write [[radio]]"],
@@ -191,7 +197,10 @@ BROKEN = [
     ),
     (
         GATEWAY + '[[radio]]\nkind = "serial-head"\nbaud = true\n',
-        ["3 radio[0].port: is missing; write it", "5 radio[0].baud: must be a whole number"],
+        [
+            '3 radio[0].port: is missing; write it, like port = "/dev/serial/by-id/..."',
+            "5 radio[0].baud: must be a whole number",
+        ],
     ),
     (
         MINIMAL
@@ -243,7 +252,7 @@ BROKEN = [
         MINIMAL + '[[upstream]]\nkind = "semtech-udp"\n[[upstream]]\nkind = "semtech-udp"\nurl = "https://a:1"\n'
         '[[upstream]]\nkind = "semtech-udp"\nname = "c"\nurl = "udp://a"\ntls = { ca = "x" }\n',
         [
-            "6 upstream[0].url: is missing; write it",
+            '6 upstream[0].url: is missing; write it, like url = "udp://127.0.0.1:1700"',
             "10 upstream[1].url: must be a URL with one of udp://, a host, and nothing behind the port",
             "14 upstream[2].url: must name a port, like udp://host:1700",
         ],

@@ -18,6 +18,7 @@ from siel_gateway.errors import GatewayError, GwmpError
 from siel_gateway.gwmp import Kind
 from siel_gateway.gwmp_frames import OUTCOMES, rx_frame, tx_packet
 from siel_gateway.log_limit import LimitedLog
+from siel_gateway.messages import say
 from siel_gateway.radios import Receive
 from siel_gateway.records import Outcome, RxFrame, TxOutcome, TxRequest, TxWindow
 from siel_gateway.services import Address, Datagrams, Services
@@ -131,12 +132,16 @@ class SemtechUdp:
     async def run(self) -> None:
         """Serve the forwarder until cancelled; a port that cannot be bound is tried again with growing pauses."""
         backoff = Backoff(BIND_FIRST_S, BIND_LAST_S)
+        told = False
         while self._socket is None:
             try:
                 self._socket = await self._services.open_datagrams(self._config.bind, self._on_datagram)
             except OSError as fault:
                 self.stats["bind_failures"] += 1
-                self._log.warning("bind_failed", bind=self._config.bind, error=str(fault))
+                if not told:
+                    error = fault.strerror or str(fault)
+                    self._log.warning("bind_failed", bind=self._config.bind, error=error, help=say("help.bind"))
+                told = True
                 await asyncio.sleep(backoff.next_s())
         self._log.info("listening", address=self._socket.local_address)
         try:
@@ -169,7 +174,11 @@ class SemtechUdp:
         """Take no frame of another concentrator; most often it is ours, and one of two files has the wrong EUI."""
         self.stats["junk_eui"] += 1
         self._limited_log.warning(
-            "forwarder_unknown", gateway_id=datagram.eui, expected=self.gateway_eui, address=source
+            "forwarder_unknown",
+            gateway_id=datagram.eui,
+            expected=self.gateway_eui,
+            address=source,
+            help=say("help.forwarder"),
         )
 
     def _on_pull_data(self, datagram: gwmp.Datagram, source: Address) -> None:

@@ -27,6 +27,7 @@ from siel_gateway.head_events import (
     WrongVersion,
 )
 from siel_gateway.head_link import HeadLink
+from siel_gateway.messages import say
 from siel_gateway.radios import Receive
 from siel_gateway.records import RxFrame, TxOutcome, TxRequest, TxWindow
 from siel_gateway.services import ByteStream, Services
@@ -155,7 +156,9 @@ class SerialHead:
             except OSError as fault:
                 self.stats["open_failures"] += 1
                 if not told:
-                    self._log.warning("port_unavailable", port=self._config.port, error=str(fault))
+                    self._log.warning(
+                        "port_unavailable", port=self._config.port, error=str(fault), help=say("help.port")
+                    )
                 told = True
                 await asyncio.sleep(self._backoff.next_s())
                 continue

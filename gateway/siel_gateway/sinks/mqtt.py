@@ -22,6 +22,7 @@ from siel_gateway.backoff import Backoff
 from siel_gateway.config_models import MqttSink
 from siel_gateway.edge.records import Delivery, Downlink, Joined
 from siel_gateway.log_limit import LogLimit
+from siel_gateway.messages import say
 from siel_gateway.observation import rfc3339
 from siel_gateway.records import Observation
 from siel_gateway.secrets import read_secret, tls_context
@@ -148,7 +149,7 @@ class Mqtt:
                 await self._session()
             except* aiomqtt.MqttError as group:
                 self.counters["disconnected"] += 1
-                log.warning("broker_away", sink=self.name, reason=str(_first(group)))
+                log.warning("broker_away", sink=self.name, reason=str(_first(group)), help=say("help.broker"))
             # Two clients with one id throw each other out for ever: a short session is no success
             if self._services.monotonic_us() - began_us >= RETRY_LAST_S * 1e6:
                 backoff.reset()

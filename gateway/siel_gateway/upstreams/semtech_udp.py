@@ -21,6 +21,7 @@ from siel_gateway.gwmp_frames import rx_packet, tx_ack_word, tx_window
 from siel_gateway.head_clock import COUNTER_PERIOD_US
 from siel_gateway.journal import Journal
 from siel_gateway.log_limit import LimitedLog
+from siel_gateway.messages import say
 from siel_gateway.radios import Radio
 from siel_gateway.records import RxFrame, TxRequest
 from siel_gateway.services import Address, Datagrams, Services
@@ -175,7 +176,7 @@ class Session:
                     await self._open(address)
                 except OSError as fault:
                     self._stats["resolve_failures"] += 1
-                    self._log.warning("server_not_found", host=host, error=str(fault))
+                    self._log.warning("server_not_found", host=host, error=str(fault), help=say("help.server"))
                     await asyncio.sleep(backoff.next_s())
                     continue
                 backoff.reset()

@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from siel_gateway.config_models import Channel, Config
+    from siel_gateway.config_models import Channel, Config, Sink, Upstream
     from siel_gateway.errors import Fault
     from siel_gateway.keystore import KeyStore
     from siel_gateway.preflight import Preflight
@@ -87,7 +87,7 @@ def _run(config: Config, key_store: KeyStore) -> int:
     except JournalNewerError as error:
         text = say("run.journal_newer", path=error.path)
     except (GatewayError, OSError, sqlite3.Error) as error:
-        text = say("run.failed", reason=error)
+        text = say("run.failed", reason=error, data_dir=config.gateway.data_dir)
     else:
         return OK
     click.echo(f"siel: {text}", err=True)
@@ -163,12 +163,38 @@ def _print_check(file: Path, config: Config | None, preflight: Preflight | None,
         click.echo(say("check.joins", heard=pairs, all=len(JOIN_PAIRS)))
         if pairs < len(JOIN_PAIRS):
             click.echo(say("check.joins_few"))
+        for upstream in config.upstreams:
+            click.echo(_upstream_text(upstream))
+        for sink in config.sinks:
+            click.echo(say("check.sink", name=sink.name, target=_target_text(sink)))
         if config.devices:
             click.echo(say("check.devices", count=len(config.devices)))
     if faults:
         _print_faults(faults)
     else:
         click.echo(say("check.good", file=file))
+
+
+def _upstream_text(upstream: Upstream) -> str:
+    from siel_gateway.messages import say
+
+    host, port = upstream.address
+    if upstream.downlink_allowed:
+        downlinks = say("check.downlinks_allowed")
+    else:
+        downlinks = say("check.downlinks_forbidden" if upstream.uplink_only else "check.downlinks_unsafe")
+    heads = say("check.heads_forwarded" if upstream.forward_heads else "check.heads_kept")
+    return say("check.upstream", name=upstream.name, host=host, port=port, downlinks=downlinks, heads=heads)
+
+
+def _target_text(sink: Sink) -> str:
+    from siel_gateway.config_models import ConsoleSink
+    from siel_gateway.messages import say
+
+    if isinstance(sink, ConsoleSink):
+        return say("check.console")
+    host, port = sink.address
+    return say("check.broker", host=host, port=port)
 
 
 def _channel_text(channel: Channel) -> str:
