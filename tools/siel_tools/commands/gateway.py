@@ -165,6 +165,8 @@ def _print_check(file: Path, config: Config | None, preflight: Preflight | None,
             click.echo(say("check.joins_few"))
         for upstream in config.upstreams:
             click.echo(_upstream_text(upstream))
+            if not upstream.forward_heads and any(isinstance(radio, SerialHeadRadio) for radio in config.radios):
+                click.echo(say("check.heads_kept", name=upstream.name))
         for sink in config.sinks:
             click.echo(say("check.sink", name=sink.name, target=_target_text(sink)))
         if config.devices:
@@ -183,8 +185,7 @@ def _upstream_text(upstream: Upstream) -> str:
         downlinks = say("check.downlinks_allowed")
     else:
         downlinks = say("check.downlinks_forbidden" if upstream.uplink_only else "check.downlinks_unsafe")
-    heads = say("check.heads_forwarded" if upstream.forward_heads else "check.heads_kept")
-    return say("check.upstream", name=upstream.name, host=host, port=port, downlinks=downlinks, heads=heads)
+    return say("check.upstream", name=upstream.name, host=host, port=port, downlinks=downlinks)
 
 
 def _target_text(sink: Sink) -> str:
