@@ -149,7 +149,7 @@ class Arbiter:
     async def submit(self, request: TxRequest) -> TxOutcome:
         """Try the windows of ``request`` in order and return the outcome of the last one tried.
 
-        Never raises for what a peer or a radio did; a radio that fails in the middle ends as ``unknown``.
+        Never raises: whoever asked waits for an outcome. What fails in the middle ends as ``unknown``.
         """
         self.counters["requested"] += 1
         outcome = TxOutcome(id=request.id, outcome="refused", reason="NO_RADIO")
@@ -195,8 +195,9 @@ class Arbiter:
         timetable.book(window, booking)
         try:
             outcome = await radio.transmit(request, window)
-        except OSError:
-            return TxOutcome(id=request.id, outcome="unknown", reason="NO_RADIO", window=window)
+        except Exception:  # a fault of ours; who asked waits for an outcome, and gets one
+            log.error("transmit_failed", id=request.id, radio=request.radio, exc_info=True)
+            return TxOutcome(id=request.id, outcome="unknown", reason="OTHER", window=window)
         if outcome.outcome in RETRY_OUTCOMES:
             timetable.release(booking)
         return outcome

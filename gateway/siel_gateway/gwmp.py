@@ -97,6 +97,8 @@ Megahertz = Annotated[float, msgspec.Meta(gt=0, le=10_000)]
 Small = Annotated[int, msgspec.Meta(ge=-1, le=255)]
 Decibel = Annotated[int, msgspec.Meta(ge=-1000, le=1000)] | Annotated[float, msgspec.Meta(ge=-1000, le=1000)]
 """Whole numbers stay whole on the way out: servers in Go refuse ``-60.0`` for an integer."""
+Power = Annotated[int, msgspec.Meta(ge=-128, le=127)] | Annotated[float, msgspec.Meta(ge=-128, le=127)]
+"""dBm. Source: lora_pkt_fwd keeps it in an int8_t, and so does the link to a head."""
 Size = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
 DataRate = str | Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Unset = msgspec.UnsetType
@@ -153,7 +155,7 @@ class TxPk(msgspec.Struct, frozen=True, kw_only=True):
     tmms: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)] | Unset = msgspec.UNSET
     freq: Megahertz
     rfch: Small = 0
-    powe: Decibel = 14
+    powe: Power = 14
     """dBm EIRP."""
     modu: str = "LORA"
     datr: DataRate

@@ -162,6 +162,9 @@ class HeadLink:
 
         Returns:
             The tag that a later :class:`TxResult` names, or None when no session is open.
+
+        Raises:
+            struct.error: A value does not fit into its field of the link; nothing was sent.
         """
         self._now_us = now_us
         if not self._ready or self._boot_id is None:
@@ -185,8 +188,9 @@ class HeadLink:
         }
         start_us = now_us if counter_us is None else max(now_us, self.gateway_us(counter_us, now_us))
         on_air_us = airtime_us(spreading_factor, bandwidth_hz, len(payload), crc, coding_rate, preamble)
-        self._requests.add(fields, payload, start_us + on_air_us, now_us)
+        # First of all: what the link cannot carry must not be kept and tried again.
         self._send("tx", payload, fields)
+        self._requests.add(fields, payload, start_us + on_air_us, now_us)
         return tag
 
     def cancel(self, tag: int) -> None:

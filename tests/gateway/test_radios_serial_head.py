@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import struct
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -387,6 +389,18 @@ def test_a_head_that_goes_away_in_the_middle_leaves_an_unknown_outcome(site_test
         await asyncio.sleep(0.01)
         site.bench.ports[PORT].unplug()
         assert (await transmission).outcome == "unknown"
+
+    site_test(test)
+
+
+def test_a_request_that_the_link_cannot_carry_costs_only_itself(site_test: Any) -> None:
+    async def test(site: Site) -> None:
+        with pytest.raises(struct.error):
+            await site.radio.transmit(REQUEST, msgspec.structs.replace(WINDOW, power_dbm=128))
+        await asyncio.sleep(20)
+        assert site.radio.connected
+        assert len(site.head.told("time_query")) > 3
+        assert site.head.told("tx") == []
 
     site_test(test)
 

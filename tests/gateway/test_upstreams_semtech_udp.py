@@ -378,6 +378,8 @@ def test_tx_ack_waits_for_the_outcome_and_carries_the_token_and_the_truth(bench:
         ({"tmst": 2**32}, "UNKNOWN"),
         ({"tmst": S, "modu": "FSK", "datr": 50000}, "UNKNOWN"),
         ({"tmst": S, "data": "*"}, "UNKNOWN"),
+        ({"tmst": S, "powe": 128}, "UNKNOWN"),
+        ({"tmst": S, "powe": -129}, "UNKNOWN"),
         ({"tmms": 1_400_000_000_000}, "GPS_UNLOCKED"),
         ({}, "UNKNOWN"),
     ],
