@@ -3,9 +3,9 @@
 # Memory stays bounded by adding up airtime per minute, and the ledger never undercounts: a transmission is booked in
 # the minute in which it starts and counts whole until all of that minute is an hour old, up to 60 s too long. (While it
 # leaves the window bit by bit, a new one cannot have used more than what has left.)
-from .region_eu868 import SUB_BANDS
+from .region_eu868 import SUB_BANDS, sub_band
 
-# Source: ETSI EN 300 220-1 V3.1.1, 4.3.10: duty cycle is observed over an hour.
+# Source: ETSI EN 300 220-1 V3.1.1, 5.4: duty cycle is observed over an hour.
 WINDOW_S = 3600
 _STEP_S = 60
 
@@ -14,18 +14,13 @@ class DutyCycle:
     # bands: (first Hz, last Hz, permille, ...). Times are whole seconds of any clock that never goes backwards.
     def __init__(self, bands: tuple[tuple[int, int, int, int], ...] = SUB_BANDS) -> None:
         self._bands = bands
-        # Per band: minute, airtime in us, minute, airtime in us, ... oldest first
+        # Per band: minute, airtime in us, minute, airtime in us, ... oldest first; and the sum of the airtimes
         self._spent: list[list[int]] = [[] for _ in bands]
-
-    def _band(self, frequency_hz: int) -> int:
-        for index, band in enumerate(self._bands):
-            if band[0] <= frequency_hz < band[1]:
-                return index
-        return -1
+        self._sums_us = [0] * len(bands)
 
     def wait_s(self, now_s: int, frequency_hz: int, airtime_us: int) -> int:
         # 0: may be sent now. Otherwise the seconds to wait; -1: never (outside every band or over the whole budget).
-        index = self._band(frequency_hz)
+        index = sub_band(frequency_hz, self._bands)
         if index < 0:
             return -1
         # permille of an hour in us, a small int on 32-bit ports too
@@ -34,21 +29,22 @@ class DutyCycle:
             return -1
         spent = self._spent[index]
         while spent and _end_s(spent[0]) <= now_s:
+            self._sums_us[index] -= spent[1]
             del spent[:2]
-        room_us -= sum(spent[1::2])
-        wait_s = 0
-        for position in range(0, len(spent), 2):
-            if room_us >= 0:
-                break
+        room_us -= self._sums_us[index]
+        wait_s = position = 0
+        while room_us < 0:
             room_us += spent[position + 1]
             wait_s = _end_s(spent[position]) - now_s
+            position += 2
         return wait_s
 
     def spend(self, now_s: int, frequency_hz: int, airtime_us: int) -> None:
         # Books a transmission that starts in the second now_s or has just ended, whether or not wait_s was asked.
-        index = self._band(frequency_hz)
+        index = sub_band(frequency_hz, self._bands)
         if index < 0:
             return
+        self._sums_us[index] += airtime_us
         spent = self._spent[index]
         step = now_s // _STEP_S
         if spent and spent[-2] >= step:

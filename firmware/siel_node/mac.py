@@ -57,7 +57,7 @@ _JOIN_CHANNELS = const(7)
 _JOIN_PAUSE_MS = const(8000)
 _JOIN_SPREAD_MS = const(7000)
 _HOUR_MS = const(3600000)
-# RETRANSMIT_TIMEOUT is 2 s +/- 1 s. Source: TS001-1.0.4 chapter 8
+# RETRANSMIT_TIMEOUT is 2 s +/- 1 s. Source: RP002-1.0.4 2.3
 _REPEAT_MS = const(1000)
 _REPEAT_SPREAD_MS = const(2000)
 _F_CNT_END = const(0xFFFF0000)
@@ -95,7 +95,9 @@ class Mac:
         self._dev_nonce = 0
         self._not_before_ms = 0
         self._attempts = 0
-        self._last_channel = -1
+        # Channel masks: those that had their turn, and the last one
+        self._used = 0
+        self._last = 0
         self._buffer = bytearray(MAX_FRAME_BYTES)
         self._length = 0
         # What the actions need
@@ -233,7 +235,6 @@ class Mac:
         state = self.state
         mask = _JOIN_CHANNELS if self._joining else state.channel_mask
         free = 0
-        count = 0
         wait_s = -1
         for channel in range(region.MAX_CHANNELS):
             if not mask >> channel & 1:
@@ -241,7 +242,6 @@ class Mac:
             seconds = self.duty_cycle.wait_s(now_ms // 1000, state.channels_hz[channel], self.tx_airtime_us)
             if seconds == 0:
                 free |= 1 << channel
-                count += 1
             elif wait_s < 0 or 0 < seconds < wait_s:
                 wait_s = seconds
         if not free:
@@ -252,20 +252,32 @@ class Mac:
                 return self.step(now_ms)
             self.wake_ms = now_ms + wait_s * 1000
             return WAIT
-        if count > 1 and self._last_channel >= 0 and free >> self._last_channel & 1:
-            free ^= 1 << self._last_channel
-            count -= 1
-        pick = self._random(count)
-        channel = 0
-        while not free >> channel & 1 or pick:
-            pick -= free >> channel & 1
-            channel += 1
-        self._last_channel = channel
-        self.tx_frequency_hz = state.channels_hz[channel]
+        self.tx_frequency_hz = state.channels_hz[self._pick(free)]
         self.tx_power_dbm = region.MAX_EIRP_DBM - (0 if self._joining else 2 * state.tx_power)
         if self._joining:
             self._pause_join(now_ms)
         return TRANSMIT
+
+    def _pick(self, free: int) -> int:
+        # A channel of the mask free (not 0), at random, but each has its turn before one has another.
+        # Source: RP002-1.0.4 2.3. The last one again only where there is no choice: repeats shall hop.
+        choice = free & ~self._used
+        if not choice:
+            self._used = 0
+            choice = free
+        if choice & ~self._last:
+            choice &= ~self._last
+        count = 0
+        for channel in range(region.MAX_CHANNELS):
+            count += choice >> channel & 1
+        pick = self._random(count)
+        channel = 0
+        while not choice >> channel & 1 or pick:
+            pick -= choice >> channel & 1
+            channel += 1
+        self._last = 1 << channel
+        self._used |= self._last
+        return channel
 
     def _pause_join(self, now_ms: int) -> None:
         if self._first_join_ms < 0:
@@ -304,7 +316,8 @@ class Mac:
         self._app = Cipher(self.state.app_s_key)
 
     def _join_accept(self, data: bytearray) -> bool:
-        # Source: TS001-1.0.4 6.2.4 and 6.2.5. JoinNonce only grows, so that a recorded join-accept is worth nothing.
+        # Source: TS001-1.0.4 6.2.6. JoinNonce shall only grow, as TR001 recommends to servers: its MIC does not cover
+        # the DevNonce, so a recorded join-accept would open a session of which the network knows nothing.
         if not open_join_accept(data, self._app_key):
             return False
         join_nonce = data[1] | data[2] << 8 | data[3] << 16
@@ -322,7 +335,7 @@ class Mac:
         if settings & 15 < len(region.DATA_RATES):
             state.rx2_dr = settings & 15
         state.rx_delay_s = data[12] & 15 or 1
-        # CFList of type 0: five frequencies in 100 Hz for channels 3 to 7. Source: RP002-1.0.4 2.4.4
+        # CFList of type 0: five frequencies in 100 Hz for channels 3 to 7. Source: RP002-1.0.4 2.3.1
         if len(data) == 33 and data[28] == 0:
             for i in range(5):
                 at = 13 + 3 * i
@@ -341,6 +354,9 @@ class Mac:
         return True
 
     def _data_down(self, data: bytearray, snr_x4: int) -> bool:
+        # Longer than M at the data rate it came on is dropped; M is N + 8, MHDR and MIC make 5. Source: TS001-1.0.4 4.1
+        if len(data) > region.MAX_PAYLOAD_BYTES[self.rx_dr] + 13:
+            return False
         state = self.state
         downlink = open_downlink(data, state.dev_addr, state.f_cnt_down, self._nwk, self._app)
         if downlink is None:

@@ -20,7 +20,7 @@ DOWN_BYTES = {
     DEV_STATUS: 0,
     NEW_CHANNEL: 5,
     0x08: 1,  # RXTimingSetupReq
-    0x09: 1,  # TxParamSetupReq; EU868 does not implement it and must not answer
+    0x09: 1,  # TXParamSetupReq; EU868 does not implement it and must not answer
     DL_CHANNEL: 4,
     0x0D: 5,  # DeviceTimeAns
 }
@@ -33,16 +33,20 @@ BATTERY_UNKNOWN = const(255)
 
 
 class Answers:
-    # What goes north with the next uplink, at most what FOpts hold; an answer that has no room is asked for again.
+    # What goes north with the next uplink: in the order of the commands, cut off before the first that FOpts cannot
+    # hold, since the network counts them off. What was cut is asked for again. Source: TS001-1.0.4 5
     def __init__(self) -> None:
-        self.data = bytearray()
+        self.clear()
 
     def add(self, answer: bytes) -> None:
-        if len(self.data) + len(answer) <= MAX_F_OPTS_BYTES:
+        if self._cut or len(self.data) + len(answer) > MAX_F_OPTS_BYTES:
+            self._cut = True
+        else:
             self.data.extend(answer)
 
     def clear(self) -> None:
         self.data = bytearray()
+        self._cut = False
 
 
 def handle(state: State, commands: bytes, answers: Answers, battery: int, snr_db: int) -> None:

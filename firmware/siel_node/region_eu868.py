@@ -23,14 +23,12 @@ USUAL_CHANNELS_HZ = (867100000, 867300000, 867500000, 867700000, 867900000)
 MAX_CHANNELS = const(16)
 RX2_FREQUENCY_HZ = const(869525000)
 RX2_DR = const(0)
-MAX_RX1_DR_OFFSET = const(5)
 
 MAX_EIRP_DBM = const(16)
 MAX_TX_POWER_INDEX = const(7)
 
-# TS001-1.0.4 "EU863-870 default settings": RECEIVE_DELAY1/2, JOIN_ACCEPT_DELAY1/2
+# Source: RP002-1.0.4 2.3, default settings. RX2 is always a second after RX1.
 RECEIVE_DELAY1_S = const(1)
-RECEIVE_DELAY2_S = const(2)
 JOIN_ACCEPT_DELAY1_S = const(5)
 JOIN_ACCEPT_DELAY2_S = const(6)
 
@@ -46,9 +44,9 @@ SUB_BANDS = (
 )
 
 
-def sub_band(frequency_hz: int) -> int:
-    # Index into SUB_BANDS, -1 where no transmission is allowed.
-    for index, band in enumerate(SUB_BANDS):
+def sub_band(frequency_hz: int, bands: tuple[tuple[int, int, int, int], ...] = SUB_BANDS) -> int:
+    # Index into bands, -1 where no transmission is allowed.
+    for index, band in enumerate(bands):
         if band[0] <= frequency_hz < band[1]:
             return index
     return -1

@@ -361,6 +361,19 @@ def confirmed_uplink_without_ack_is_repeated_and_reported() -> None:
 
 
 @case
+def every_channel_has_its_turn_before_one_has_another_and_none_comes_twice_in_a_row() -> None:
+    shell, _ = joined(cf_list=CF_LIST)
+    for _ in range(40):
+        shell.exchange()
+    used = [frame[1] for frame in shell.frames]
+    # the join-request took a turn of the first round
+    for turns in [used[:7]] + [used[start : start + 8] for start in range(7, 39, 8)]:
+        equal(len(set(turns)), len(turns))
+    for earlier, later in pairs(used):
+        equal(earlier != later, True)
+
+
+@case
 def duty_cycle_holds_an_uplink_back_and_no_longer_than_needed() -> None:
     shell, _ = joined(join_dr=0)
     for _ in range(30):
@@ -469,6 +482,17 @@ def reserved_bits_of_a_downlink_s_header_are_ignored_and_another_major_version_i
         answering(shell, server, f_port=7, payload=b"x", reserved=reserved)
         shell.exchange()
         equal(len(shell.delivered), delivered, f"bits {reserved}")
+
+
+@case
+def a_downlink_longer_than_its_data_rate_may_carry_is_dropped() -> None:
+    for join_dr, longest in ((0, 51), (3, 115), (5, 242)):
+        shell, server = joined(join_dr=join_dr)
+        answering(shell, server, f_port=7, payload=bytes(longest))
+        shell.exchange()
+        answering(shell, server, f_port=7, payload=bytes(longest + 1))
+        shell.exchange()
+        equal([len(payload) for _, payload in shell.delivered], [longest])
 
 
 @case
@@ -603,6 +627,16 @@ def an_unknown_command_ends_the_list() -> None:
 def answers_never_exceed_f_opts() -> None:
     shell, server = joined()
     equal(f_opts_after(shell, server, b"\x06" * 200, port0=True), b"\x06\xff\x05" * 5)
+
+
+@case
+def nothing_follows_an_answer_that_was_cut_off() -> None:
+    shell, server = joined()
+    refused = b"\x07\x00\x18\x4f\x84\x50"
+    # 13 bytes, a DevStatusAns that does not fit, and a LinkADRAns that would overtake it
+    commands = b"\x06" * 3 + refused * 2 + b"\x06" + b"\x03\x50\x07\x00\x01"
+    equal(f_opts_after(shell, server, commands, port0=True), b"\x06\xff\x05" * 3 + b"\x07\x00" * 2)
+    equal(f_opts_after(shell, server, b"\x06"), b"\x06\xff\x05", "the next list begins anew")
 
 
 # --- power cuts ---------------------------------------------------------------------------------------------------
