@@ -109,7 +109,7 @@ class Site:
         self.head = Head(bench)
         self.frames: list[RxFrame] = []
         self.commit: asyncio.Future[None] | None = None
-        self.full = False
+        self.fault: Exception | None = None
         config = SerialHeadRadio.model_validate(
             {"kind": "serial-head", "name": "roof", "port": PORT, "channels": CHANNELS, "antenna_gain_db": 2.15}
         )
@@ -119,8 +119,8 @@ class Site:
         self.bench.plug(PORT)
 
     def receive(self, frame: RxFrame) -> asyncio.Future[None]:
-        if self.full:
-            raise JournalFullError("full")
+        if self.fault is not None:
+            raise self.fault
         self.frames.append(frame)
         if self.commit is None:
             self.commit = asyncio.get_running_loop().create_future()
@@ -207,22 +207,24 @@ def test_a_frame_that_waited_in_the_head_keeps_its_time(site_test: Any) -> None:
     site_test(test)
 
 
-@pytest.mark.parametrize("how", ["full", "failed"])
-def test_what_cannot_be_journalled_is_delivered_again_until_it_can(site_test: Any, how: str) -> None:
+@pytest.mark.parametrize("fault", [JournalFullError("full"), ValueError("our fault"), None])
+def test_what_cannot_be_journalled_is_delivered_again_until_it_can(site_test: Any, fault: Exception | None) -> None:
     async def test(site: Site) -> None:
-        site.full = how == "full"
+        site.fault = fault
         site.head.rx(1)
+        site.head.rx(2)
         await asyncio.sleep(0.01)
-        if how == "failed":
+        if fault is None:
             assert site.commit is not None
             commit, site.commit = site.commit, None
             commit.set_exception(OSError("disk"))
         await asyncio.sleep(5)
-        assert 1 not in site.acks()
-        site.full = False
+        assert site.acks() == [0]
+        site.fault = None
         await asyncio.sleep(2)
         await site.committed()
-        assert site.acks()[-1] == 1
+        assert site.acks()[-1] == 2
+        assert {frame.sequence for frame in site.frames} == {1, 2}
         assert site.radio.stats["not_journalled"] >= 1
 
     site_test(test)

@@ -285,25 +285,30 @@ class SerialHead:
 
     def _deliver(self, frame: RxFrame) -> None:
         """Give a frame to the daemon; only what is committed is acknowledged, so the head keeps the rest."""
-        loop = asyncio.get_running_loop()
         try:
             committed = asyncio.ensure_future(self._receive(frame))
         except GatewayError:
-            self.stats["not_journalled"] += 1
-            loop.call_later(DELIVER_AGAIN_S, self._deliver, frame)
+            self._deliver_again(frame)
+            return
+        except Exception:  # a fault of ours; a frame that is never acknowledged would fill the head's store for ever
+            self._log.error("receive_failed", exc_info=True)
+            self._deliver_again(frame)
             return
 
         def settle(done: asyncio.Future[None]) -> None:
             if done.cancelled():
                 return
             if done.exception() is not None:
-                self.stats["not_journalled"] += 1
-                loop.call_later(DELIVER_AGAIN_S, self._deliver, frame)
+                self._deliver_again(frame)
                 return
             self._link.ack(frame.radio_session, frame.sequence or 0)
             if not self._flush_soon:
                 # One acknowledgement for all frames of a commit.
                 self._flush_soon = True
-                loop.call_soon(self._flush)
+                asyncio.get_running_loop().call_soon(self._flush)
 
         committed.add_done_callback(settle)
+
+    def _deliver_again(self, frame: RxFrame) -> None:
+        self.stats["not_journalled"] += 1
+        asyncio.get_running_loop().call_later(DELIVER_AGAIN_S, self._deliver, frame)
