@@ -290,7 +290,7 @@ class SerialHead:
         except GatewayError:
             self._deliver_again(frame)
             return
-        except Exception:  # a fault of ours; a frame that is never acknowledged would fill the head's store for ever
+        except Exception:  # noqa: BLE001 - a fault of ours must not leave a frame in the head's store for ever
             self._log.error("receive_failed", exc_info=True)
             self._deliver_again(frame)
             return
