@@ -36,7 +36,8 @@ class Answers:
     # What goes north with the next uplink: in the order of the commands, cut off before the first that FOpts cannot
     # hold, since the network counts them off. What was cut is asked for again. Source: TS001-1.0.4 5
     def __init__(self) -> None:
-        self.clear()
+        self.data = bytearray()
+        self._cut = False
 
     def add(self, answer: bytes) -> None:
         if self._cut or len(self.data) + len(answer) > MAX_F_OPTS_BYTES:

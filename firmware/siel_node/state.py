@@ -13,6 +13,22 @@ DEV_NONCES = const(0x10000)
 _VERSION = const(1)
 _NONCES = "<IIiI"
 _SESSION = "<16s16sIIIIHBBBBBBB"
+_SESSION_FIELDS = (
+    "nwk_s_key",
+    "app_s_key",
+    "dev_addr",
+    "f_cnt_up_reserved",
+    "f_cnt_down",
+    "rx2_frequency_hz",
+    "channel_mask",
+    "joined",
+    "rx_delay_s",
+    "rx1_dr_offset",
+    "rx2_dr",
+    "dr",
+    "tx_power",
+    "nb_trans",
+)
 _NONCES_SIZE = struct.calcsize(_NONCES)
 _CHANNELS_AT = _NONCES_SIZE + struct.calcsize(_SESSION)
 _SIZE = _CHANNELS_AT + 4 * region.MAX_CHANNELS
@@ -68,25 +84,7 @@ class State:
     def pack(self) -> bytearray:
         data = bytearray(_SIZE)
         struct.pack_into(_NONCES, data, 0, _VERSION, self.dev_nonce, self.join_nonce, self.tag)
-        struct.pack_into(
-            _SESSION,
-            data,
-            _NONCES_SIZE,
-            self.nwk_s_key,
-            self.app_s_key,
-            self.dev_addr,
-            self.f_cnt_up_reserved,
-            self.f_cnt_down,
-            self.rx2_frequency_hz,
-            self.channel_mask,
-            1 if self.joined else 0,
-            self.rx_delay_s,
-            self.rx1_dr_offset,
-            self.rx2_dr,
-            self.dr,
-            self.tx_power,
-            self.nb_trans,
-        )
+        struct.pack_into(_SESSION, data, _NONCES_SIZE, *[getattr(self, name) for name in _SESSION_FIELDS])
         for index, frequency_hz in enumerate(self.channels_hz):
             struct.pack_into("<I", data, _CHANNELS_AT + 4 * index, frequency_hz)
         return data
@@ -99,23 +97,9 @@ class State:
         if version != _VERSION or tag != self.tag or len(data) != _SIZE:
             return
         self.join_nonce = join_nonce
-        (
-            self.nwk_s_key,
-            self.app_s_key,
-            self.dev_addr,
-            self.f_cnt_up_reserved,
-            self.f_cnt_down,
-            self.rx2_frequency_hz,
-            self.channel_mask,
-            joined,
-            self.rx_delay_s,
-            self.rx1_dr_offset,
-            self.rx2_dr,
-            self.dr,
-            self.tx_power,
-            self.nb_trans,
-        ) = struct.unpack_from(_SESSION, data, _NONCES_SIZE)
-        self.joined = bool(joined)
+        for name, value in zip(_SESSION_FIELDS, struct.unpack_from(_SESSION, data, _NONCES_SIZE)):
+            setattr(self, name, value)
+        self.joined = bool(self.joined)
         # What was reserved may have been sent
         self.f_cnt_up = self.f_cnt_up_reserved
         for index in range(region.MAX_CHANNELS):
