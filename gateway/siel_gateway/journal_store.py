@@ -115,12 +115,12 @@ class JournalStore:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         db = sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
         try:
+            version: int = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > FORMAT_VERSION:  # before the settings, one of which changes the file
+                raise JournalNewerError(self.path, version=version)
             for setting in SETTINGS:
                 db.execute(setting)
             db.execute(f"PRAGMA synchronous = {self._sync_mode}")
-            version: int = db.execute("PRAGMA user_version").fetchone()[0]
-            if version > FORMAT_VERSION:
-                raise JournalNewerError(self.path, version=version)
             if version == 0:
                 db.execute("BEGIN IMMEDIATE")
                 for statement in SCHEMA:
