@@ -91,6 +91,25 @@ def test_no_frame_is_lost_no_observation_renamed_and_no_downlink_number_used_twi
     assert len(testbed.sent(kind="join")) == 1
 
 
+def test_behind_a_forwarder_only_what_was_not_acknowledged_may_die(testbed: Testbed, node: Make, gateway: Make) -> None:
+    """A forwarder keeps nothing: it counts what was not acknowledged, and the gateway has all the rest."""
+    node("climate", confirmed=1, interval_s=5)
+    site = gateway("concentrator")
+    frames = testbed.run(lambda: killed_again_and_again(testbed, site, (500, 9_000, 16_000, 28_000, 40_000)))
+    assert site.concentrator is not None
+    counters = site.concentrator.counters
+    heard = {tx.payload for tx in testbed.air if tx.kind != "downlink" and tx.verdict == "received"}
+    journalled = {frame.phy_payload for frame in frames}
+    assert journalled <= heard
+    assert 1 <= len(heard - journalled) <= counters["push_sent"] - counters["push_acked"]
+    # sinks are told live, so what died in the commit window may have been published before
+    published = {observation.f_cnt for observation in testbed.observations}
+    kept = {frame.f_cnt for payload in journalled if isinstance(frame := parse_phy(payload), DataFrame)}
+    assert kept <= published
+    assert len(published - kept) <= len(heard - journalled)
+    assert len(testbed.sent(kind="join")) == 1
+
+
 def test_sessions_survive_a_kill_between_join_and_first_uplink(testbed: Testbed, node: Make, gateway: Make) -> None:
     pond = node()
     site = gateway()
