@@ -8,7 +8,7 @@ from ._compat import const, sleep_us, ticks_add, ticks_diff, ticks_ms, ticks_us
 from .identity import IdentityError, load
 from .lora import airtime_us, symbol_time_us
 from .port.wait import Waiter
-from .radio.sx126x import RX_DONE, TX_DONE, RadioError
+from .radio.sx126x import NONE, RX_DONE, TX_DONE, RadioError
 from .record import Record
 from .region_eu868 import DATA_RATES
 from .state import State
@@ -168,6 +168,10 @@ class Node:
             return
         radio.start_rx()
         outcome = self._outcome((window_us + airtime_us(sf, bandwidth_hz, 255)) // 1000 + _MARGIN_MS)
+        if outcome == NONE:
+            # An interrupt was lost, the frame perhaps not; or noise that looked like a preamble holds the receiver.
+            outcome = radio.poll()
+            radio.standby()
         if outcome != RX_DONE:
             mac.silent(self._clock.now_ms())
             return
@@ -231,16 +235,16 @@ class Node:
                 self._wait_until(self._clock.now_ms() + _RETRY_MS)
 
     def _outcome(self, limit_ms: int) -> int:
-        # What the radio says about what was started, at the latest after limit_ms.
+        # What the radio says about what was started; NONE when no interrupt came within limit_ms.
         end_ms = ticks_add(ticks_ms(), limit_ms)
-        while True:
+        outcome: int = NONE
+        while outcome == NONE:
             left_ms = ticks_diff(end_ms, ticks_ms())
             if left_ms <= 0:
-                raise RadioError("silent")
+                break
             if self._waiter.wait(left_ms):
-                outcome: int = self._radio.poll()
-                if outcome:
-                    return outcome
+                outcome = self._radio.poll()
+        return outcome
 
     def _wait_until(self, end_ms: int) -> None:
         # Sleeps; may return early, the MAC is asked again anyway.

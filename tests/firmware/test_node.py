@@ -373,8 +373,11 @@ def test_a_chip_that_does_not_answer_is_told_and_tried_again(bench: Callable[...
     assert node.network.uplinks
 
 
-@pytest.mark.parametrize("lost", range(1, 8))
-def test_a_lost_interrupt_costs_one_exchange(bench: Callable[..., Bench], lost: int) -> None:
+# The interrupts of a node: the join-request sent, its join-accept; of each uplink the end and both silent windows
+@pytest.mark.parametrize(("lost", "sending"), [(1, True), (2, False), (3, True), (4, False), (5, False), (6, True)])
+def test_a_lost_interrupt_costs_one_exchange_and_in_a_window_nothing(
+    bench: Callable[..., Bench], lost: int, sending: bool
+) -> None:
     node = bench(interval_s=20)
     edge, count = node.chip.on_dio1, [0]
 
@@ -385,11 +388,30 @@ def test_a_lost_interrupt_costs_one_exchange(bench: Callable[..., Bench], lost: 
 
     node.chip.on_dio1 = on_dio1
     node.run_s(140)
-    assert [line.split(" ", 1)[1].split()[0] for line in node.lines if "fault" in line] == ["radio_fault"]
+    faults = [line.split(" ", 1)[1] for line in node.lines if "fault" in line]
+    assert faults == (["radio_fault no end of transmission"] if sending else [])
+    assert node.network.dev_nonces == ([0, 1] if lost == 1 else [0])
     counters = [frame.f_cnt for frame in node.network.uplinks]
     assert len(counters) >= 4
     assert counters == sorted(set(counters))
-    assert len(set(node.network.dev_nonces)) == len(node.network.dev_nonces)
+
+
+def test_a_receiver_held_by_noise_in_rx1_is_free_again_for_rx2(bench: Callable[..., Bench]) -> None:
+    node = bench(interval_s=20)
+    node.network.window = 2
+    node.network.answer = lambda frame: node.network.down(b"", 7, b"hello") if frame.f_cnt < 2 else None
+    ended, windows = node.chip._symbol_timeout, [0]
+
+    def hold_every_rx1(epoch: int) -> None:
+        windows[0] += 1
+        if windows[0] % 2 == 0:
+            ended(epoch)
+
+    node.chip._symbol_timeout = hold_every_rx1  # type: ignore[method-assign]
+    node.run_s(70)
+    assert node.network.dev_nonces == [0]
+    assert len([line for line in node.lines if "delivered" in line]) == 2
+    assert not [line for line in node.lines if "fault" in line]
 
 
 def test_nothing_goes_on_air_while_the_state_cannot_be_stored(bench: Callable[..., Bench]) -> None:
