@@ -14,18 +14,21 @@ import msgspec
 import structlog
 
 from siel_gateway.records import TxOutcome, TxRequest, TxWindow
+from siel_head import schedule
 from siel_node.duty_cycle import DutyCycle
 from siel_node.lora import airtime_us
 from siel_node.region_eu868 import SUB_BANDS, sub_band
 
-HEAD_LEAD_US: Final = 45_000
-"""The longest request takes 25 ms on a serial line at 115200 baud; a head wants 15 ms to prepare its chip."""
+HEAD_LEAD_US: Final = 30_000 + schedule.PREPARE_US
+"""The longest request takes 25 ms on a serial line at 115200 baud, the clocks may be some ms apart; then the head wants
+its own time to prepare a chip."""
+HEAD_GUARD_US: Final = schedule.GUARD_US
 CONCENTRATOR_LEAD_US: Final = 42_500
 """Source: lora_pkt_fwd 2.1.0, jitqueue.c: TX start 1.5 ms, margin 1 ms, pre-delay 40 ms."""
+CONCENTRATOR_GUARD_US: Final = CONCENTRATOR_LEAD_US + 1
+"""Source: the same; packets collide up to and including this distance."""
 MAX_AHEAD_US: Final = 16_000_000
 """RECEIVE_DELAY1 is 15 s at most, RX2 one second later. Source: TS001-1.0.4 section 5.7."""
-GUARD_US: Final = 5_000
-"""Between two transmissions of one radio, to change its settings."""
 MAX_AIRTIME_US: Final = 4_000_000
 """Longer than any LoRaWAN frame; heads refuse it too."""
 RETRY_OUTCOMES: Final = frozenset({"refused", "too_late", "busy"})
@@ -52,6 +55,11 @@ class Transmitter(Protocol):
         """How long before the start of a transmission it must have the request."""
         ...
 
+    @property
+    def guard_us(self) -> int:
+        """How long one of its transmitters needs between two transmissions."""
+        ...
+
     def gateway_us(self, counter_us: int) -> int | None:
         """Return the gateway's clock at a value of the radio's counter, the nearest; None while that is unknown."""
         ...
@@ -66,12 +74,19 @@ class Booking(msgspec.Struct, frozen=True):
 
     start_us: int
     end_us: int
+    chip: int | None = None
+    """Of a head; None stands for any, as for a concentrator, which has one transmitter."""
 
 
 class Timetable:
-    """The transmissions of one radio, on the gateway's clock."""
+    """The transmissions of one radio, on the gateway's clock.
 
-    def __init__(self) -> None:
+    Args:
+        guard_us: What the radio needs between two of one chip, and a head's processor between two starts.
+    """
+
+    def __init__(self, guard_us: int) -> None:
+        self._guard_us = guard_us
         self._bookings: list[Booking] = []
         self._duty_cycle = DutyCycle()
 
@@ -101,11 +116,15 @@ class Timetable:
         return wait_s != 0
 
     def _collides(self, new: Booking, now_us: int) -> bool:
-        self._bookings = [booking for booking in self._bookings if booking.end_us + GUARD_US > now_us]
-        return any(
-            new.start_us < booking.end_us + GUARD_US and booking.start_us < new.end_us + GUARD_US
-            for booking in self._bookings
-        )
+        self._bookings = [booking for booking in self._bookings if booking.end_us + self._guard_us > now_us]
+        return any(self._overlap(new, booking) for booking in self._bookings)
+
+    def _overlap(self, one: Booking, other: Booking) -> bool:
+        """The rule of the head itself. Source: siel_head.schedule."""
+        guard_us = self._guard_us
+        if one.chip != other.chip and one.chip is not None and other.chip is not None:
+            return abs(one.start_us - other.start_us) < guard_us
+        return one.start_us < other.end_us + guard_us and other.start_us < one.end_us + guard_us
 
     def book(self, window: TxWindow, booking: Booking) -> None:
         """Take the time for a transmission, and its share of the hour."""
@@ -144,7 +163,7 @@ class Arbiter:
         self.refused: Counter[str] = Counter()
         self._radios = radios
         self._monotonic_us = monotonic_us
-        self._timetables = {name: Timetable() for name in radios}
+        self._timetables = {name: Timetable(radio.guard_us) for name, radio in radios.items()}
 
     async def submit(self, request: TxRequest) -> TxOutcome:
         """Try the windows of ``request`` in order and return the outcome of the last one tried.
@@ -182,7 +201,7 @@ class Arbiter:
             window.coding_rate,
             request.preamble,
         )
-        booking = Booking(start_us, start_us + length_us)
+        booking = Booking(start_us, start_us + length_us, request.chip)
         reason = timetable.refusal(window, booking, now_us, radio.lead_us)
         if reason is not None:
             return TxOutcome(

@@ -43,6 +43,11 @@ class RxFrame(msgspec.Struct, frozen=True, kw_only=True):
     concentrator: bool = False
     """Heard by an SX130x behind a packet forwarder; False for a head."""
 
+    @property
+    def answering_chip(self) -> int | None:
+        """The head's chip that answers this frame; None for a concentrator, whose channels only listen."""
+        return None if self.concentrator else self.chip
+
 
 class TxWindow(msgspec.Struct, frozen=True, kw_only=True):
     """One opportunity to transmit: where, how and when."""
@@ -68,6 +73,8 @@ class TxRequest(msgspec.Struct, frozen=True, kw_only=True):
     radio: str
     radio_session: int | None = None
     """The session whose counter the windows name: after a restart of the radio they mean nothing. None: any."""
+    chip: int | None = None
+    """Which chip of a head transmits: the one that heard what is answered. None: the radio chooses."""
     windows: tuple[TxWindow, ...]
     phy_payload: bytes
     invert_iq: bool = True

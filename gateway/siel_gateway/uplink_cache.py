@@ -22,6 +22,8 @@ class CachedUplink(msgspec.Struct, frozen=True):
 
     radio: str
     radio_session: int
+    chip: int | None
+    """The head's that heard it; None for a concentrator."""
     counter_us: int
     """On the radio's own counter."""
     gateway_us: int
@@ -53,7 +55,9 @@ class UplinkCache:
         self._forget(frame.gateway_us)
         while len(self._order) >= self._max_frames:
             self._drop_first()
-        self._by_north[north_us] = CachedUplink(frame.radio, frame.radio_session, frame.counter_us, frame.gateway_us)
+        self._by_north[north_us] = CachedUplink(
+            frame.radio, frame.radio_session, frame.answering_chip, frame.counter_us, frame.gateway_us
+        )
         self._order.append((frame.gateway_us, north_us))
 
     def find(self, north_us: int, now_us: int) -> Answer | None:

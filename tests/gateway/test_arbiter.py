@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from siel_gateway.arbiter import (
+    CONCENTRATOR_GUARD_US,
     CONCENTRATOR_LEAD_US,
-    GUARD_US,
+    HEAD_GUARD_US,
     HEAD_LEAD_US,
     MAX_AHEAD_US,
     Arbiter,
@@ -19,6 +20,7 @@ from siel_gateway.arbiter import (
 )
 from siel_gateway.head_clock import signed_us
 from siel_gateway.records import TxOutcome, TxRequest, TxWindow
+from siel_head import schedule
 from siel_node.lora import airtime_us
 
 NOW_US = 5_000_000_000
@@ -28,9 +30,12 @@ PAYLOAD = bytes(17)
 class FakeRadio:
     """A radio whose counter is the gateway's clock plus an offset, and which answers as told."""
 
-    def __init__(self, *answers: str, lead_us: int = HEAD_LEAD_US, offset_us: int = 0) -> None:
+    def __init__(
+        self, *answers: str, lead_us: int = HEAD_LEAD_US, guard_us: int = HEAD_GUARD_US, offset_us: int = 0
+    ) -> None:
         self.connected = True
         self.lead_us = lead_us
+        self.guard_us = guard_us
         self.radio_session: int | None = 7
         self.offset_us = offset_us
         self.answers = list(answers)
@@ -151,17 +156,51 @@ def test_no_frame_longer_than_four_seconds() -> None:
     assert reasons(FakeRadio(), request(slow, phy_payload=bytes(255))) == ["AIRTIME"]
 
 
-def test_transmissions_of_one_radio_never_overlap() -> None:
+@pytest.mark.parametrize("guard_us", [HEAD_GUARD_US, CONCENTRATOR_GUARD_US])
+@pytest.mark.parametrize("chips", [(None, None), (0, 0), (0, None), (None, 2)])
+def test_transmissions_of_one_transmitter_never_overlap(guard_us: int, chips: tuple[int | None, int | None]) -> None:
     length_us = airtime_us(7, 125_000, len(PAYLOAD), crc=False)
     start_us = NOW_US + 1_000_000
-    radio = FakeRadio()
-    radio.radio_session = None
-    first = request(window(start_us), id="a")
-    just_after = request(window(start_us + length_us + GUARD_US), id="b")
-    into_it = request(window(start_us + length_us + GUARD_US - 1), id="c")
-    before = request(window(start_us - length_us - GUARD_US), id="d")
-    into_its_start = request(window(start_us - length_us - GUARD_US + 1), id="e")
-    assert reasons(radio, first, into_it, just_after, into_its_start, before) == ["", "COLLISION", "", "COLLISION", ""]
+    for other_us, reason in (
+        (start_us + length_us + guard_us, ""),
+        (start_us + length_us + guard_us - 1, "COLLISION"),
+        (start_us - length_us - guard_us, ""),
+        (start_us - length_us - guard_us + 1, "COLLISION"),
+    ):
+        one = request(window(start_us), chip=chips[0])
+        other = request(window(other_us), chip=chips[1])
+        assert reasons(FakeRadio(guard_us=guard_us), one, other) == ["", reason]
+
+
+def test_two_chips_of_a_head_transmit_at_the_same_time_but_do_not_start_together() -> None:
+    start_us = NOW_US + 1_000_000
+    for other_us, reason in (
+        (start_us + HEAD_GUARD_US, ""),
+        (start_us + HEAD_GUARD_US - 1, "COLLISION"),
+        (start_us - HEAD_GUARD_US, ""),
+        (start_us - HEAD_GUARD_US + 1, "COLLISION"),
+    ):
+        one = request(rx2(start_us), chip=0)
+        other = request(window(other_us), chip=1)
+        assert reasons(FakeRadio(), one, other) == ["", reason]
+
+
+def test_the_arbiter_takes_for_a_head_what_the_head_itself_takes() -> None:
+    fields = {"frequency_hz": 868_100_000, "spreading_factor": 7, "bandwidth_hz": 125_000, "coding_rate": 5}
+    fields |= {"preamble": 8, "crc": 0, "power_dbm": 14}
+    first_us = NOW_US + 1_000_000
+    taken = 0
+    for gap_us in range(-100_000, 100_000, 500):
+        for chip in (0, 1):
+            head = schedule.Schedule()
+            answers = [
+                head.admit({**fields, "tag": tag, "chip": on}, PAYLOAD, NOW_US, start_us, [])[1]
+                for tag, on, start_us in ((1, 0, first_us), (2, chip, first_us + gap_us))
+            ]
+            asked = [request(window(first_us), chip=0), request(window(first_us + gap_us), chip=chip)]
+            assert reasons(FakeRadio(), *asked) == answers
+            taken += answers == ["", ""]
+    assert taken > 0
 
 
 def test_other_radio_may_transmit_at_the_same_time() -> None:
@@ -224,7 +263,7 @@ def test_each_request_leaves_one_audit_line_without_its_content() -> None:
 )
 @settings(max_examples=100)
 def test_bookings_never_overlap_whatever_is_asked(asked: list[tuple[int, int, bool]]) -> None:
-    timetable = Timetable()
+    timetable = Timetable(HEAD_GUARD_US)
     booked: list[Booking] = []
     for start_us, spreading_factor, released in asked:
         where = window(NOW_US + start_us, spreading_factor=spreading_factor, frequency_hz=869_525_000)

@@ -504,6 +504,19 @@ def test_lower_counter_heard_earlier_but_delivered_late_is_observed_once_and_not
     assert site.edge.counters["copies"] == 4
 
 
+@pytest.mark.parametrize(("concentrator", "answers"), [(False, 3), (True, None)])
+def test_the_chip_that_heard_it_answers_and_a_concentrators_channel_does_not(
+    concentrator: bool, answers: int | None
+) -> None:
+    site = Site()
+    node = site.nodes[0]
+    accept = only_request(site.hear(node.join_request(), chip=3, concentrator=concentrator))
+    node.hear_accept(accept.phy_payload)
+    site.wait(10)
+    answer = only_request(site.hear(node.uplink(confirmed=True), chip=3, concentrator=concentrator))
+    assert (accept.chip, answer.chip) == (answers, answers)
+
+
 def test_frames_delivered_late_are_all_observed() -> None:
     site = Site()
     node = site.join()

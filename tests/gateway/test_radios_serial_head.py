@@ -377,6 +377,25 @@ def test_the_outcome_is_what_the_head_says(
     site_test(test)
 
 
+@pytest.mark.parametrize(
+    ("chip", "frequency_hz", "used"),
+    [(1, 869_525_000, 1), (0, 868_300_000, 0), (None, 868_300_000, 1), (None, 869_525_000, 0)],
+)
+def test_the_chip_that_heard_the_uplink_answers_wherever_the_window_is(
+    site_test: Any, chip: int | None, frequency_hz: int, used: int
+) -> None:
+    async def test(site: Site) -> None:
+        request = msgspec.structs.replace(REQUEST, chip=chip)
+        transmission = asyncio.ensure_future(
+            site.radio.transmit(request, msgspec.structs.replace(WINDOW, frequency_hz=frequency_hz))
+        )
+        await asyncio.sleep(0.01)
+        assert [fields["chip"] for fields in site.head.told("tx")] == [used]
+        transmission.cancel()
+
+    site_test(test)
+
+
 def test_without_a_head_nothing_can_be_sent(site_test: Any) -> None:
     async def test(site: Site) -> None:
         outcome = await site.radio.transmit(REQUEST, WINDOW)

@@ -43,7 +43,7 @@ class StillRadio:
         self.stats: Counter[str] = Counter()
         self.channels: tuple[Any, ...] = ()
         self.connected = True
-        self.lead_us = 0
+        self.lead_us = self.guard_us = 0
         self.north = NorthCounter(alone=alone)
 
     @property
@@ -291,12 +291,12 @@ def test_a_downlink_goes_to_the_head_that_heard_the_uplink(bench: Any, make_fram
     async def test(site: Site) -> None:
         await site.start()
         site.offer(radio="roof", counter_us=200)
-        site.offer(radio="shed", counter_us=9_000_400)
+        site.offer(radio="shed", counter_us=9_000_400, chip=2)
         await asyncio.sleep(0.01)
         await site.pull_resp(HEADS, tmst=5400 + delay_s * S)
         (request,) = site.submitted
         assert request.origin == "upstream:state"
-        assert request.radio == "shed"
+        assert (request.radio, request.radio_session, request.chip) == ("shed", 77, 2)
         (window,) = request.windows
         assert window.counter_us == 9_000_400 + delay_s * S
         assert (window.frequency_hz, window.spreading_factor, window.power_dbm) == (868_100_000, 7, 14)
@@ -309,8 +309,11 @@ def test_a_downlink_goes_to_the_head_that_heard_the_uplink(bench: Any, make_fram
 def test_without_ncrc_the_frame_carries_a_crc_and_iq_is_as_asked(bench: Any, make_frame: Any) -> None:
     async def test(site: Site) -> None:
         await site.start()
+        site.offer(radio="mast", gateway_eui=MAST, counter_us=0, chip=5, concentrator=True)
+        await asyncio.sleep(0.01)
         await site.pull_resp(MAST, tmst=S, ncrc=False, ipol=False, prea=10)
         (request,) = site.submitted
+        assert request.chip is None, "a concentrator's channel only listens"
         assert (request.invert_iq, request.crc, request.preamble) == (False, True, 10)
 
     site_test(bench, make_frame, test)

@@ -98,6 +98,7 @@ class Answers:
             origin="edge",
             radio=frame.radio,
             radio_session=frame.radio_session,
+            chip=frame.answering_chip,
             windows=_that_fit(opportunities, f_opts, downlink),
             phy_payload=phy_payload,
             dev_eui=dev_eui,

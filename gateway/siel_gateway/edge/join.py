@@ -124,6 +124,7 @@ class Joins:
             origin="edge",
             radio=frame.radio,
             radio_session=frame.radio_session,
+            chip=frame.answering_chip,
             windows=opportunities,
             phy_payload=phy_payload,
             dev_eui=dev_eui,

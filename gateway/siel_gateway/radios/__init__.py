@@ -45,6 +45,11 @@ class Radio(Protocol):
         ...
 
     @property
+    def guard_us(self) -> int:
+        """How long one of its transmitters needs between two transmissions."""
+        ...
+
+    @property
     def radio_session(self) -> int | None:
         """Changes when the radio's counter starts anew; None before the first start."""
         ...

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from siel_gateway import gwmp
-from siel_gateway.arbiter import CONCENTRATOR_LEAD_US
+from siel_gateway.arbiter import CONCENTRATOR_GUARD_US, CONCENTRATOR_LEAD_US
 from siel_gateway.backoff import Backoff
 from siel_gateway.config_models import SemtechUdpRadio
 from siel_gateway.counters import ForwarderClock, NorthCounter
@@ -47,6 +47,7 @@ class SemtechUdp:
 
     concentrator: Final = True
     lead_us: Final = CONCENTRATOR_LEAD_US
+    guard_us: Final = CONCENTRATOR_GUARD_US
 
     def __init__(self, config: SemtechUdpRadio, *, services: Services, receive: Receive, alone: bool) -> None:
         self.name = config.name

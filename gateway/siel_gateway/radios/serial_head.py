@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from siel_gateway.arbiter import HEAD_LEAD_US
+from siel_gateway.arbiter import HEAD_GUARD_US, HEAD_LEAD_US
 from siel_gateway.backoff import Backoff
 from siel_gateway.config_models import SerialHeadRadio
 from siel_gateway.counters import NorthCounter
@@ -55,6 +55,7 @@ class SerialHead:
 
     concentrator: Final = False
     lead_us: Final = HEAD_LEAD_US
+    guard_us: Final = HEAD_GUARD_US
 
     def __init__(
         self, config: SerialHeadRadio, *, gateway_eui: str, services: Services, receive: Receive, alone: bool
@@ -113,7 +114,7 @@ class SerialHead:
         """Let the head transmit in ``window`` and wait for what it says has happened."""
         now_us = self._services.monotonic_us()
         tag = self._link.transmit(
-            chip=self._chip_for(window),
+            chip=request.chip if request.chip is not None else self._chip_for(window),
             counter_us=window.counter_us,
             frequency_hz=window.frequency_hz,
             spreading_factor=window.spreading_factor,
@@ -141,7 +142,7 @@ class SerialHead:
             self._waiting.pop(tag, None)
 
     def _chip_for(self, window: TxWindow) -> int:
-        """Prefer the chip that listens where the window is: it heard the uplink that RX1 answers."""
+        """Choose a chip for a request that answers no uplink known here: one that listens there, else the first."""
         channels = enumerate(self.channels)
         return next((chip for chip, channel in channels if channel.frequency_hz == window.frequency_hz), 0)
 

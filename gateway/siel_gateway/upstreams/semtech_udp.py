@@ -113,6 +113,14 @@ class SemtechUdpUpstream:
                 tasks.create_task(session.run(tasks), name=f"upstream[{self.name}/{eui}]")
 
 
+class _Target(msgspec.Struct, frozen=True):
+    """Where a downlink belongs, on the radio's own counter; None means now, or whichever chip."""
+
+    radio: Radio
+    chip: int | None = None
+    counter_us: int | None = None
+
+
 class Session:
     """One gateway EUI at the server."""
 
@@ -272,9 +280,8 @@ class Session:
         target = self._now() if packet.imme or packet.tmst is msgspec.UNSET else self._timed(packet.tmst)
         if target is None:
             return None, REFUSED
-        radio, counter_us = target
         try:
-            window, phy_payload = tx_window(packet, counter_us), gwmp.decode_data(packet.data)
+            window, phy_payload = tx_window(packet, target.counter_us), gwmp.decode_data(packet.data)
         except GwmpError as fault:
             self._stats[f"txpk_{fault.reason}"] += 1
             return None, REFUSED
@@ -282,7 +289,9 @@ class Session:
         return TxRequest(
             id=f"{self._config.name}-{self._requests}",
             origin=f"upstream:{self._config.name}",
-            radio=radio,
+            radio=target.radio.name,
+            radio_session=target.radio.radio_session,
+            chip=target.chip,
             windows=(window,),
             phy_payload=phy_payload,
             invert_iq=packet.ipol,
@@ -290,22 +299,22 @@ class Session:
             preamble=packet.prea,
         ), ""
 
-    def _now(self) -> tuple[str, int | None] | None:
+    def _now(self) -> _Target | None:
         """An immediate downlink names no uplink, so only an EUI's single radio can be meant."""
-        return (next(iter(self._radios)), None) if len(self._radios) == 1 else None
+        return _Target(next(iter(self._radios.values()))) if len(self._radios) == 1 else None
 
-    def _timed(self, north_us: int) -> tuple[str, int | None] | None:
+    def _timed(self, north_us: int) -> _Target | None:
         """Find radio and counter: those of the uplink it answers, else those of the EUI's single counter."""
         answer = self._cache.find(north_us, self._services.monotonic_us())
         if answer is not None:
             radio = self._radios[answer.uplink.radio]
             if radio.concentrator or radio.radio_session == answer.uplink.radio_session:
-                return radio.name, answer.counter_us
+                return _Target(radio, answer.uplink.chip, answer.counter_us)
             # The head has restarted since: its counter is another one.
             return None
         if len(self._radios) == 1:
             radio = next(iter(self._radios.values()))
-            return radio.name, radio.north.to_radio(north_us)
+            return _Target(radio, None, radio.north.to_radio(north_us))
         return None
 
 
