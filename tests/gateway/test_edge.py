@@ -475,6 +475,17 @@ def test_same_frame_after_120_s_is_a_replay() -> None:
     effects = site.hear(phy)
     assert (effects.observations, effects.transmissions) == ([], [])
     assert site.edge.counters["replays"] == 1
+    assert not effects.verified, "anybody can send it again and again, and would flush the journal"
+
+
+def test_join_request_sent_again_later_is_kept_like_a_strangers_frame() -> None:
+    site = Site()
+    phy = site.nodes[0].join_request()
+    assert site.hear(phy).verified
+    site.wait(60)
+    effects = site.hear(phy)
+    assert [event.name for event in effects.events] == ["dev_nonce_used"]
+    assert not effects.verified
 
 
 def test_lower_counter_on_air_later_is_a_replay() -> None:

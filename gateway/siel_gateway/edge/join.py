@@ -69,9 +69,9 @@ class Joins:
         if join_request_mic(app_key, frame.phy_payload) != request.mic:
             effects.event("join_mic_failure", dev_eui=request.dev_eui)
             return "mic_failures"
-        effects.verified = True
         digest = hashlib.sha256(frame.phy_payload).digest()[:16]
         if digest == device.join.digest and is_copy(frame, device.join.time_us):
+            effects.verified = True
             return "copies"
         if device.config.join_eui not in (None, request.join_eui):
             effects.event("join_eui_differs", dev_eui=request.dev_eui, join_eui=request.join_eui)
@@ -79,6 +79,7 @@ class Joins:
         if not device.nonce_is_new(request.dev_nonce):
             effects.event("dev_nonce_used", dev_eui=request.dev_eui, dev_nonce=request.dev_nonce)
             return "replays"
+        effects.verified = True
         device.use_nonce(request.dev_nonce)
         device.join.digest, device.join.time_us = digest, frame.gateway_us
         device.save(effects)

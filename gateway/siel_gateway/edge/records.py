@@ -93,7 +93,7 @@ class Effects(msgspec.Struct):
     joins: list[Joined] = []
     events: list[Event] = []
     verified: bool = False
-    """Whether a MIC has proven that the frame is one of our devices'."""
+    """Whether a MIC has proven that the frame is one of our devices', and it is no replay: those anybody can send."""
 
     def event(self, name: str, **fields: Any) -> None:
         """Add a log line."""

@@ -184,7 +184,7 @@ class EdgeServer:
             if sessions:
                 effects.event("mic_failure", dev_addr=data.dev_addr, f_cnt=data.f_cnt, radio=frame.radio)
             return
-        effects.verified = True
+        effects.verified = proven.kind is not Kind.REPLAY
         self._count(proven.kind.value)
         session = proven.session
         if proven.kind is Kind.REPLAY:
