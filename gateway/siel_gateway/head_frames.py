@@ -9,7 +9,7 @@ from siel_gateway.head_events import FrameHeard
 RESEND_US: Final = 100_000
 """How long the head has to fill a gap before it is asked again."""
 MAX_HELD: Final = 256
-"""Frames kept back while an earlier one is missing; no head stores more."""
+"""Frames beyond the last acknowledged one that are taken; no head stores more, so it will send the rest again."""
 
 
 class FrameOrder:
@@ -53,7 +53,7 @@ class FrameOrder:
             # Delivered before. If it was acknowledged too, the acknowledgement was lost.
             self.ack_due = self.ack_due or frame.sequence <= self.acked
             return []
-        if frame.sequence >= self.expected + MAX_HELD:
+        if frame.sequence > self.acked + MAX_HELD:
             return []
         self.held[frame.sequence] = frame
         delivered = []

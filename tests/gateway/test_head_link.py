@@ -294,6 +294,14 @@ def test_held_frames_are_bounded(wire: Wire) -> None:
     assert list(wire.link._frames.held) == [MAX_HELD]
 
 
+def test_frames_that_are_not_acknowledged_are_bounded(wire: Wire) -> None:
+    for sequence in range(1, MAX_HELD + 1):
+        assert len(wire.rx(sequence)) == 1
+    assert wire.rx(MAX_HELD + 1) == [], "more than any head keeps: it waits for the journal, as the head does"
+    wire.link.ack(BOOT_ID, 1)
+    assert [event.sequence for event in wire.rx(MAX_HELD + 1)] == [MAX_HELD + 1]
+
+
 def test_a_frame_older_than_the_counters_period(wire: Wire) -> None:
     wire.now_us += 3 * 3600 * SECOND
     wire.hello()
