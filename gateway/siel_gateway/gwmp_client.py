@@ -59,6 +59,15 @@ class DownlinkAsked(msgspec.Struct, frozen=True):
 Event = WentUp | WentDown | Acknowledged | Lost | DownlinkAsked
 
 
+class _Sent(msgspec.Struct, frozen=True):
+    """A datagram that waits for its acknowledgement."""
+
+    answer: Kind
+    row: int | None
+    """None for what is no frame."""
+    sent_us: int
+
+
 class GwmpClient:
     """One gateway EUI at one server.
 
@@ -77,8 +86,8 @@ class GwmpClient:
         self.stats: Counter[str] = Counter()
         self._eui = eui
         self._next_token = first_token
-        # Token to the row that was sent (None for what is no frame) and when; oldest first.
-        self._outstanding: dict[bytes, tuple[int | None, int]] = {}
+        # By token, oldest first.
+        self._outstanding: dict[bytes, _Sent] = {}
         self._heard_us = now_us
         self._pull_us = now_us
         self._retry_us = FIRST_RETRY_US
@@ -134,14 +143,14 @@ class GwmpClient:
         if self.up:
             times.append(self._stat_us)
         if self._outstanding:
-            times.append(next(iter(self._outstanding.values()))[1] + SILENCE_US)
+            times.append(next(iter(self._outstanding.values())).sent_us + SILENCE_US)
         return min(times)
 
     def tick(self, now_us: int, utc_ms: int) -> list[Event]:
         """Do what is due: keepalive, statistics, giving up on what was not acknowledged."""
         self._expire(now_us)
         if now_us >= self._pull_us:
-            self._outstanding[token := self._token()] = (None, now_us)
+            self._outstanding[token := self._token()] = _Sent(Kind.PULL_ACK, None, now_us)
             self._out.append(gwmp.build(Kind.PULL_DATA, token, self._eui))
             self._pull_us = now_us + (KEEPALIVE_US if self.up else self._retry_us)
             self._retry_us = min(2 * self._retry_us, KEEPALIVE_US)
@@ -172,20 +181,21 @@ class GwmpClient:
         if len(self._outstanding) >= MAX_OUTSTANDING:
             self._give_up(next(iter(self._outstanding)))
         token = self._token()
-        self._outstanding[token] = (row, now_us)
+        self._outstanding[token] = _Sent(Kind.PUSH_ACK, row, now_us)
         self._interval["sent"] += 1
         self._out.append(gwmp.build(Kind.PUSH_DATA, token, self._eui, body))
 
     def _on_ack(self, datagram: gwmp.Datagram, now_us: int) -> None:
-        known = self._outstanding.pop(datagram.token, None)
-        if known is None:
+        known = self._outstanding.get(datagram.token)
+        if known is None or known.answer != datagram.kind:
             raise GwmpError("token")
+        del self._outstanding[datagram.token]
         self._heard_us = now_us
         if datagram.kind == Kind.PUSH_ACK:
             self._interval["acked"] += 1
-        if known[0] is not None:
+        if known.row is not None:
             self.stats["acknowledged"] += 1
-            self._events.append(Acknowledged(known[0]))
+            self._events.append(Acknowledged(known.row))
         if not self.up:
             self.up = True
             self._retry_us = FIRST_RETRY_US
@@ -204,8 +214,8 @@ class GwmpClient:
     def _expire(self, now_us: int) -> None:
         expired = False
         while self._outstanding:
-            token, (_, sent_us) = next(iter(self._outstanding.items()))
-            if now_us - sent_us < SILENCE_US:
+            token, sent = next(iter(self._outstanding.items()))
+            if now_us - sent.sent_us < SILENCE_US:
                 break
             self._give_up(token)
             expired = True
@@ -217,7 +227,7 @@ class GwmpClient:
             self._events.append(WentDown())
 
     def _give_up(self, token: bytes) -> None:
-        row, _ = self._outstanding.pop(token)
+        row = self._outstanding.pop(token).row
         if row is not None:
             self.stats["lost"] += 1
             self._events.append(Lost(row))

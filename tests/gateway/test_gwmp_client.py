@@ -91,6 +91,14 @@ def test_a_frame_is_sent_raw_and_its_row_is_named_when_acknowledged(up: Server) 
     assert up.client.stats["junk_token"] == 1
 
 
+def test_only_its_own_kind_of_acknowledgement_counts(up: Server) -> None:
+    up.push(41)
+    (datagram,) = up.collect()
+    assert up.client.receive_data(gwmp.build(Kind.PULL_ACK, datagram.token), up.now_us) == []
+    assert up.client.stats["junk_token"] == 1
+    assert up.ack(datagram) == [Acknowledged(41)]
+
+
 def test_acknowledgements_may_come_in_any_order(up: Server) -> None:
     for row in (1, 2, 3):
         up.push(row)
