@@ -18,7 +18,7 @@ log = structlog.get_logger("siel.daemon")
 
 
 async def keep_running(name: str, run: Callable[[], Awaitable[None]], counters: Counter[str]) -> None:
-    """Run ``run`` again whenever it ends, with growing pauses, until cancelled.
+    """Run ``run`` again whenever it ends, with pauses that grow while it ends soon, until cancelled.
 
     Args:
         name: Of the task, for the log.
@@ -26,13 +26,17 @@ async def keep_running(name: str, run: Callable[[], Awaitable[None]], counters: 
         counters: ``task_restarts`` is raised.
     """
     backoff = Backoff(RESTART_FIRST_S, RESTART_LAST_S)
+    loop = asyncio.get_running_loop()
     while True:
+        began_s = loop.time()
         try:
             await run()
             log.error("task_ended", task=name)
         except Exception:
             log.error("task_failed", task=name, exc_info=True)
         counters["task_restarts"] += 1
+        if loop.time() - began_s >= RESTART_LAST_S:
+            backoff.reset()
         await asyncio.sleep(backoff.next_s())
 
 

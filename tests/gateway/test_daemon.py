@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
@@ -506,6 +507,23 @@ def test_task_that_fails_is_logged_restarted_and_ends_no_other(site: Site) -> No
             task.cancel()
 
     site.bench.run(main())
+
+
+def test_task_that_served_for_long_is_restarted_soon(bench: Any) -> None:
+    async def main() -> None:
+        ended: list[int] = []
+
+        async def once_an_hour() -> None:
+            await asyncio.sleep(3600)
+            ended.append(bench.monotonic_us())
+            raise RuntimeError("planted")
+
+        with capture_logs():
+            async with bench.running(keep_running("planted", once_an_hour, Counter())):
+                await asyncio.sleep(10 * 3700)
+        assert {later - earlier for earlier, later in pairwise(ended)} == {3_601_000_000}
+
+    bench.run(main())
 
 
 def test_fault_of_ours_in_one_frame_costs_neither_that_frame_nor_the_next(
