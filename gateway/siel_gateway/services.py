@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol, TextIO, TypeVar
+from typing import Protocol, TypeVar
 
 from siel_gateway.records import Clock
 
@@ -48,9 +48,11 @@ class Datagrams(Protocol):
 class Services(Protocol):
     """Clock, randomness, ports, sockets and the executor."""
 
-    @property
-    def console(self) -> TextIO:
-        """Where the console sink writes."""
+    async def write_console(self, text: str) -> None:
+        """Write to where the console sink's reader looks; raise ``OSError`` when that fails.
+
+        It takes as long as the reader makes it take, and holds nothing else up.
+        """
         ...
 
     def monotonic_us(self) -> int:

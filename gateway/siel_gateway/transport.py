@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import Any, Final, Self, TextIO, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import serial
 import serial_asyncio_fast
 
+from siel_gateway.background_writer import BackgroundWriter
 from siel_gateway.records import Clock
 from siel_gateway.services import Address
 
@@ -141,6 +142,7 @@ class SystemServices:
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="siel-disk")
+        self._console: BackgroundWriter | None = None
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -150,10 +152,13 @@ class SystemServices:
         """Wait for the blocking job that runs."""
         self._executor.shutdown()
 
-    @property
-    def console(self) -> TextIO:
-        """Standard output."""
-        return sys.stdout
+    async def write_console(self, text: str) -> None:
+        """Write to standard output; raise ``OSError`` when there is none or its reader has gone."""
+        if self._console is None:
+            if sys.stdout is None:  # closed when the process began; its number may be another file's now
+                raise OSError("there is no standard output")
+            self._console = BackgroundWriter(sys.stdout.fileno(), "siel-console")
+        await asyncio.wrap_future(self._console.write(text.encode()))
 
     def monotonic_us(self) -> int:
         """Return microseconds since boot; never steps."""

@@ -43,10 +43,9 @@ class WorldServices:
         self._sockets: list[Endpoint] = []
         self._gone = False
 
-    @property
-    def console(self) -> TextIO:
-        """Where the console sink writes."""
-        return self._console
+    async def write_console(self, text: str) -> None:
+        """Write at once."""
+        self._console.write(text)
 
     def monotonic_us(self) -> int:
         """Return virtual microseconds."""

@@ -152,6 +152,9 @@ class Bench:
 
     # -- Services -----------------------------------------------------------------------------------------------------
 
+    async def write_console(self, text: str) -> None:
+        self.console.write(text)
+
     def monotonic_us(self) -> int:
         return self.loop.jumping.now_us
 

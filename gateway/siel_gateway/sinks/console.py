@@ -49,17 +49,20 @@ class Console:
 
     async def run(self) -> None:
         """Write until cancelled."""
+        told = False
         while True:
             row, observation = await self._feed.next()
             try:
-                self._services.console.write(self._line(observation) + "\n")
-                self._services.console.flush()
-            except (OSError, ValueError) as error:  # ValueError: it has been closed
+                await self._services.write_console(self._line(observation) + "\n")
+            except OSError as error:
                 self.counters["failures"] += 1
-                log.warning("console_unwritable", sink=self.name, error=str(error))
+                if not told:
+                    log.warning("console_unwritable", sink=self.name, error=str(error))
+                told = True
                 self._feed.take_back()
                 await asyncio.sleep(RETRY_S)
             else:
+                told = False
                 self.counters["published"] += 1
                 self._feed.acknowledge(row)
 

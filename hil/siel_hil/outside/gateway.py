@@ -60,12 +60,15 @@ class Gateway:
         log: Lines of its log in this life, as JSON objects.
         console: Lines on its standard output in this life, as JSON objects.
         said: All bytes of both, of all lives.
+        reading: Cleared, nobody reads what it says, until it is set again.
     """
 
     def __init__(self, config: Path) -> None:
         self.log: Inbox[Line] = Inbox("log")
         self.console: Inbox[Line] = Inbox("console")
         self.said = bytearray()
+        self.reading = threading.Event()
+        self.reading.set()
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
         self._readers: list[threading.Thread] = []
@@ -101,6 +104,7 @@ class Gateway:
         def work() -> None:
             with stream:
                 for line in stream:
+                    self.reading.wait()
                     self.said += line
                     try:
                         document = json.loads(line)
@@ -147,6 +151,7 @@ class Gateway:
 
     def kill(self) -> None:
         """End it as a power cut does; harmless when it has ended."""
+        self.reading.set()
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import click
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from siel_gateway.preflight import Preflight
 
 OK, FAILED, USAGE = 0, 1, 2
+LAST_WORDS_S: Final = 2.0
+"""How long the end of the log may take where nobody seems to read it."""
 _PRIVATE: Final = 0o027
 
 config_option = click.option(
@@ -61,6 +63,7 @@ def run(config_file: Path, as_json: bool) -> None:
     It does not start with a fault in its configuration. The log goes to standard error, the sink "console" to
     standard output.
     """
+    from siel_gateway.background_writer import BackgroundStream
     from siel_gateway.logs import set_up_logging
 
     config, preflight, faults = _look(config_file)
@@ -69,8 +72,13 @@ def run(config_file: Path, as_json: bool) -> None:
         sys.exit(USAGE)
     _keep_memory_private()
     os.umask(_PRIVATE)
-    set_up_logging(sys.stderr, as_json=as_json or None)
-    sys.exit(_run(config, preflight.key_store))
+    log = BackgroundStream(sys.stderr)
+    set_up_logging(cast("TextIO", log), as_json=as_json or None)
+    try:
+        code = _run(config, preflight.key_store)
+    finally:
+        log.finish(LAST_WORDS_S)
+    sys.exit(code)
 
 
 def _run(config: Config, key_store: KeyStore) -> int:
