@@ -2,6 +2,7 @@
 import gc
 import os
 
+from siel_node.port import parts
 from siel_node.port.wait import Waiter
 
 from .chip import Chip
@@ -28,7 +29,7 @@ def run(board):
     waiter.add(uart)
     for radio in radios:
         waiter.add(radio.flag)
-    watchdog = port.watchdog()
+    watchdog = parts.watchdog()
     line_free_us = 0
     turns = 0
     while True:

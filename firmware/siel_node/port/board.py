@@ -1,38 +1,18 @@
-# From board.toml's words to machine's objects. The only module of the node that imports machine.
-from machine import ADC, I2C, SPI, UART, Pin
+# The node's board: from board.toml's words to its radio and its sensors.
+from machine import ADC, I2C, UART, Pin
 
+from siel_node.port import parts
 from siel_node.port.wait import Waiter
-from siel_node.radio.sx126x import SX126x
 from siel_node.sensors import a02yyuw, sht4x
 from siel_node.sensors.battery import Battery
 
-_SPI_BAUD = 8000000
 _I2C_HZ = 100000
 
 
 def radio(board):
     # The driver of the node's one radio.
     wires = board["radio"][0]
-    spi = SPI(
-        wires["spi"],
-        baudrate=_SPI_BAUD,
-        sck=Pin(wires["sck"]),
-        mosi=Pin(wires["mosi"]),
-        miso=Pin(wires["miso"]),
-    )
-    return SX126x(
-        spi,
-        Pin(wires["cs"], Pin.OUT, value=1),
-        Pin(wires["busy"], Pin.IN),
-        Pin(wires["dio1"], Pin.IN),
-        Pin(wires["reset"], Pin.OUT, value=1),
-        tcxo_mv=wires.get("tcxo_mv", 0),
-        tcxo_us=wires.get("tcxo_us", 5000),
-        dio2_rf_switch=wires.get("dio2_rf_switch", True),
-        dcdc=wires.get("dcdc", True),
-        max_dbm=wires.get("max_dbm", 22),
-        antenna_gain_db=wires.get("antenna_gain_db", 0),
-    )
+    return parts.radio(wires, parts.spi(wires))
 
 
 def sensors(board):
