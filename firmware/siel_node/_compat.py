@@ -1,12 +1,14 @@
 # The one place that knows which interpreter runs: every other module imports these names from here.
 # The ticks period is the port's own (2**30 on 32-bit ports): never write it down, always go through ticks_diff.
 try:
+    from sys import print_exception
     from time import sleep_ms, sleep_us, ticks_add, ticks_diff, ticks_ms, ticks_us
 
     from cryptolib import aes
     from micropython import const
 except ImportError:
     import time
+    import traceback
 
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -32,6 +34,9 @@ except ImportError:
 
     def sleep_us(us):
         time.sleep(us / 1_000_000)
+
+    def print_exception(error, file):
+        traceback.print_exception(error, file=file)
 
     class aes:  # noqa: N801 - the name that cryptolib gives it
         # cryptolib's object: mode 1 is ECB, 2 is CBC; a CBC object keeps its chain between calls

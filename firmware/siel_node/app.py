@@ -3,6 +3,7 @@ import binascii
 import gc
 import os
 
+from . import fault
 from . import mac as actions
 from ._compat import const, sleep_us, ticks_add, ticks_diff, ticks_ms, ticks_us
 from .identity import IdentityError, load
@@ -33,6 +34,9 @@ _START_JITTER_MS = const(5000)
 # twentieth would be few frames' length: 2 s, but never more than a fifth.
 _JITTER_PERCENT = const(5)
 _JITTER_MS = const(2000)
+# After a fault, because the duty cycle's ledger is gone: even the longest frame, 2.8 s, is under 1 % of it, so a node
+# that fails over and over keeps the law and has DevNonces for months.
+_AFTER_FAULT_MS = const(300000)
 _RETRY_MS = const(10000)
 _IDENTITY_RETRY_MS = const(60000)
 # Longest single wait: well inside half the period of any port's ticks
@@ -101,7 +105,11 @@ class Node:
     def run(self) -> None:
         state = self.state
         self.log("start dev_eui=%s joined=%d dev_nonce=%d" % (self._identity.name, state.joined, state.dev_nonce))
-        self._wait_until(binascii.crc32(self._identity.dev_eui) % _START_JITTER_MS)
+        ended_by = fault.take()
+        if ended_by:
+            self.log("after_fault pause_s=%d %s" % (_AFTER_FAULT_MS // 1000, ended_by))
+            self._wait_until(_AFTER_FAULT_MS)
+        self._wait_until(self._clock.now_ms() + binascii.crc32(self._identity.dev_eui) % _START_JITTER_MS)
         self._start_radio()
         while True:
             self.step()
@@ -259,18 +267,29 @@ class Node:
 
 def run(board: "dict[str, Any]") -> None:
     from .port import board as port
+    from .port import parts
 
+    try:
+        _live(board, port)
+    except Exception as error:
+        # The interpreter says why and waits at its prompt, where in the field nobody types. Nor does anybody feed this.
+        parts.watchdog()
+        fault.note(error)
+        raise
+
+
+def _live(board: "dict[str, Any]", port: "Any") -> None:
     waiter = Waiter()
     while True:
         try:
             identity = load("/identity.json")
             if identity.codec in CODECS:
                 break
-            fault = "codec %s is not in this firmware" % identity.codec
+            reason = "codec %s is not in this firmware" % identity.codec
         except IdentityError as error:
-            fault = str(error)
+            reason = str(error)
         # A node without a valid identity has nothing to say on air, but something to whoever looks at its console.
-        print("identity_fault %s" % fault)
+        print("identity_fault %s" % reason)
         waiter.wait(_IDENTITY_RETRY_MS)
     radio = port.radio(board)
     waiter.add(radio.flag)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from siel_codecs import registry
-from siel_node import app
+from siel_node import app, fault
 
 
 @pytest.mark.parametrize("name", sorted(app.CODECS))
@@ -30,3 +33,31 @@ def test_the_clock_goes_on_over_the_wrap_of_the_ticks(monkeypatch: pytest.Monkey
 
 def test_random_numbers_stay_below_their_bound() -> None:
     assert {app.random_below(3) for _ in range(200)} == {0, 1, 2}
+
+
+@pytest.mark.parametrize(("error", "resets"), [(ValueError("a broken sensor"), True), (KeyboardInterrupt(), False)])
+def test_a_fault_ends_in_a_reset_and_ctrl_c_at_the_prompt(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: BaseException, resets: bool
+) -> None:
+    def load(path: str) -> None:
+        raise error
+
+    armed: list[bool] = []
+    parts = ModuleType("siel_node.port.parts")
+    parts.watchdog = lambda: armed.append(True)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "siel_node.port.parts", parts)
+    monkeypatch.setitem(sys.modules, "siel_node.port.board", ModuleType("siel_node.port.board"))
+    monkeypatch.setattr(fault, "PATH", str(tmp_path / "fault"))
+    monkeypatch.setattr(fault, "TOLD", str(tmp_path / "told"))
+    monkeypatch.setattr(app, "load", load)
+    monkeypatch.setattr(app, "Waiter", object)
+    with pytest.raises(type(error)):
+        app.run({})
+    assert bool(armed) is resets
+    assert fault.take() == ("ValueError: a broken sensor" if resets else "")
+    assert fault.take() == "", "told once"
+
+
+def test_a_flash_that_takes_no_note_does_not_hide_the_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(fault, "PATH", str(tmp_path))
+    fault.note(ValueError("a broken sensor"))

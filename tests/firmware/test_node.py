@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from siel_codecs import lorawan, registry
+from siel_hil.errors import ParticipantError
 from siel_hil.medium import Medium, Reception, Station, Transmission
 from siel_hil.models.sx1262 import SX1262
 from siel_hil.process import MicroPythonBoard, Wiring
@@ -141,12 +142,20 @@ class Bench:
     """One node beside one gateway."""
 
     def __init__(
-        self, folder: Path, seed: int = 1, damage: str = "", ballast_bytes: int = 0, **changes: object
+        self,
+        folder: Path,
+        damage: str = "",
+        ballast_bytes: int = 0,
+        plant: tuple[str, str, str] | None = None,
+        **changes: object,
     ) -> None:
         self.world = World(1)
         self.medium = Medium(self.world)
         self.network = Network(self.world, self.medium)
         stage = Stage(folder)
+        if plant is not None:
+            module, good, bad = plant
+            stage.patch("pico_sx1262", module, lambda source: source.replace(good, bad))
         data = stage.board_data("pico_sx1262")
         self.chip = SX1262(self.world, self.medium, Station("node", "node", (300.0, 0.0)), tcxo_start_us=3000)
         self.level = Ultrasonic(self.world)
@@ -419,6 +428,19 @@ def test_nothing_goes_on_air_while_the_state_cannot_be_stored(bench: Callable[..
     node.run_s(60)
     assert node.network.heard == []
     assert "store_fault" in node.lines[-1]
+
+
+def test_a_fault_voids_the_run_and_the_next_life_tells_it_and_pauses(bench: Callable[..., Bench]) -> None:
+    node = bench(plant=("siel_node/sensors/sht4x.py", "found = self._ask(_MEASURE)", "raise ValueError('planted')"))
+    for life in range(2):
+        with pytest.raises(ParticipantError, match=r"(?s)Traceback.*sht4x.*ValueError: planted"):
+            node.run_s(600)
+        told = [line.split(" ", 1)[1] for line in node.lines if "after_fault" in line]
+        assert told == ["after_fault pause_s=300 ValueError: planted"] * life
+        assert node.world.now_us > life * 300_000_000
+        node.board.power_off()
+        node.board.power_on()
+    assert node.network.dev_nonces == [0], "the second life has the session of the first"
 
 
 def test_no_key_is_ever_printed(bench: Callable[..., Bench]) -> None:
