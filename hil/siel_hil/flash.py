@@ -5,33 +5,45 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from siel_hil.errors import ImageError
 from siel_hil.process import SHIM
 
+_LIMIT_S: Final = 60
+_HEAP_BYTES: Final = 8 << 20
+"""A file that fills the flash, in hex, some times over."""
+
 
 def format_flash(argv: Sequence[str], env: Mapping[str, str], flash: Path, files: Mapping[str, bytes]) -> None:
-    """Make ``flash`` a fresh file system that holds ``files``.
+    """Make ``flash`` a fresh file system that holds ``files``; see ``format_flashes``."""
+    format_flashes(argv, env, {flash: files})
+
+
+def format_flashes(argv: Sequence[str], env: Mapping[str, str], flashes: Mapping[Path, Mapping[str, bytes]]) -> None:
+    """Make fresh file systems, all by one process: its start takes longer than its work.
 
     Args:
         argv: Command that starts MicroPython.
         env: Its environment.
-        flash: The file to make or overwrite.
-        files: Absolute path on the board (``/identity.json``) -> content.
+        flashes: The file to make or overwrite -> absolute path on the board (``/identity.json``) -> content.
 
     Raises:
-        ImageError: MicroPython could not make it; the message holds its words.
+        ImageError: MicroPython could not make them; the message holds its words.
     """
-    # on stdin: MicroPython takes no argument longer than 255 characters
-    lines = "".join(f"{name} {content.hex()}\n" for name, content in files.items())
+    lines: list[str] = []
+    for flash, files in flashes.items():
+        lines += [f"= {bytes(flash).hex()}", *(f"{name} {content.hex()}" for name, content in files.items())]
     done = subprocess.run(
-        [*argv, str(SHIM / "format.py"), str(flash)],
+        [*argv, "-X", f"heapsize={_HEAP_BYTES}", str(SHIM / "format.py")],
         env=dict(env),
-        input=lines,
+        # on stdin: MicroPython takes no argument longer than 255 characters
+        input="".join(line + "\n" for line in lines),
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=_LIMIT_S,
     )
     if done.returncode != 0:
-        raise ImageError(f"cannot make the flash image {flash}: {done.stdout}{done.stderr}")
+        names = ", ".join(map(str, flashes))
+        raise ImageError(f"cannot make the flash images {names}: {done.stdout}{done.stderr}")

@@ -8,15 +8,20 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import Context
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from siel_hil.errors import WorldStuckError
 from siel_hil.world import World
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
 
 OUTSIDE_LIMIT_S = 30.0
 """How long an answer from outside (a broker, an executor) may take before the run counts as hung."""
 STUCK_TURNS = 1_000_000
 """Turns of the loop without a step of the clock that count as a hang; the busiest real moment takes hundreds."""
+LOOK_EVERY_TURNS = 16
+"""Turns between two looks at the loop's own wake-up call, as long as no other file is watched."""
 _FOREVER_US = 1 << 62
 T = TypeVar("T")
 
@@ -35,12 +40,30 @@ class _WorldSelector(selectors.DefaultSelector):
         self.speed = speed
         self.outside = 0
         self._turns = 0
+        self._watched = 0
+        self._look_in = 0
         self._wall_origin = time.monotonic()
         self._origin_us = world.now_us
 
+    def register(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> selectors.SelectorKey:
+        self._watched += 1
+        return super().register(fileobj, events, data)
+
+    def unregister(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey:
+        self._watched -= 1
+        return super().unregister(fileobj)
+
+    def _look(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return which files are ready. Without sockets only threads and signals call, which need no answer at once."""
+        self._look_in -= 1
+        if self._look_in > 0 and self._watched <= 1 and self.speed is None:
+            return []
+        self._look_in = LOOK_EVERY_TURNS
+        return super().select(0)
+
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         world = self.world
-        ready = super().select(0)
+        ready = self._look()
         if ready or (timeout is not None and timeout <= 0):
             self._count_turn()
             return ready
@@ -55,6 +78,8 @@ class _WorldSelector(selectors.DefaultSelector):
         world = self.world
         before = world.now_us
         if until == _FOREVER_US and world.next_us() is None:
+            if ready := super().select(0):
+                return ready
             raise WorldStuckError("nothing is left to happen, and a task still waits")
         if until == _FOREVER_US:
             until = world.next_us() or world.now_us

@@ -44,6 +44,11 @@ FITTED: Final[dict[str, tuple[str, Fit]]] = {
 """Template -> the sensor that is fitted to its board; what board.toml names beyond it stays empty."""
 
 
+def node_files(plan: NodePlan) -> dict[str, bytes]:
+    """Return what a node's file system holds before its first start."""
+    return {"/identity.json": json.dumps(seal(plan.identity())).encode()}
+
+
 class NodeSite:
     """A node in the world.
 
@@ -80,9 +85,7 @@ class NodeSite:
         kind, fit = FITTED[plan.template]
         sensor = next(entry for entry in data["sensor"] if entry["kind"] == kind)
         self.sensor: A02YYUW | Sht4x | None = fit(world, plan.name, sensor, wiring) if fitted else None
-        identity = json.dumps(seal(plan.identity())).encode()
-        files = {"/identity.json": identity}
-        self.board = stage.build(world, plan.name, NODE_BOARD, wiring, files, self._line)
+        self.board = stage.build(world, plan.name, NODE_BOARD, wiring, node_files(plan), self._line)
 
     def _line(self, text: str) -> None:
         self.lines.append(text)

@@ -37,7 +37,8 @@ _ASK_BUSY: Final = 0x80
 _UARTS: Final = 2
 _NO_COMMAND: Final = -1
 _MOST_PUSHED: Final = 255
-_FREE_MAX_US: Final = 0xFFFFFFFF
+_FREE_MAX_US: Final = (1 << 29) - 1
+"""Longer would make a big integer of an answer's first eight bytes there."""
 _MESSAGE_BYTES: Final = 2400
 """As much as the shim sends at once."""
 HANG_LIMIT_S: Final = 20
@@ -90,6 +91,7 @@ class MicroPythonBoard:
         wiring: What its pins reach.
         heap_bytes: Size of the MicroPython heap.
         on_line: Called with each line the firmware prints.
+        shim: Folder of the shim's modules, perhaps compiled.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class MicroPythonBoard:
         wiring: Wiring,
         heap_bytes: int = 400_000,
         on_line: Callable[[str], None] | None = None,
+        shim: Path = SHIM,
     ) -> None:
         self.world = world
         self.name = name
@@ -117,6 +120,7 @@ class MicroPythonBoard:
         self._wiring = wiring
         self._heap_bytes = heap_bytes
         self._on_line = on_line
+        self._shim = shim
         self._rng = world.rng(f"board/{name}")
         self._spi = [device for device, _pins in wiring.spi]
         self.uarts = {number: Uart(device) for number, device in wiring.uarts.items()}
@@ -168,12 +172,13 @@ class MicroPythonBoard:
             *self._argv,
             "-X",
             f"heapsize={self._heap_bytes}",
-            str(SHIM / "boot.py"),
+            "-m",
+            "boot",
             str(theirs.fileno()),
             str(self._image),
             str(self._flash),
         ]
-        env = {**self._env, "MICROPYPATH": f"{SHIM}:.frozen"}
+        env = {**self._env, "MICROPYPATH": f"{self._shim}:.frozen"}
         # its own process group: Ctrl-C in the terminal is for the coordinator
         self._process = subprocess.Popen(
             command,
@@ -299,16 +304,19 @@ class MicroPythonBoard:
     def _serve(self, requests: list[Request], at: int = 0) -> None:
         """Carry out ``requests`` from number ``at`` on, and those that follow, until the process waits."""
         world, do, line = self.world, self._do, self._socket
+        free_us, seen = world.free_until_us(), world.changes
         while True:
             while at < len(requests):
                 op, argument, t_us, data = requests[at]
                 if op in (_WAIT_FOR_LINE, _SLEEP):
                     self._wait(op == _WAIT_FOR_LINE, argument, t_us, _TIME.unpack(data)[0])
                     return
-                if not world.may_run_to(t_us):
+                if world.changes != seen:
+                    free_us, seen = world.free_until_us(), world.changes
+                if t_us > free_us:
                     self._wake = world.at(t_us, self._serve, requests, at)
                     return
-                world.now_us = max(world.now_us, t_us)
+                world.now_us = max(t_us, world.now_us)
                 if op == _RESET:
                     self._restart(argument)
                     return
@@ -366,15 +374,19 @@ class MicroPythonBoard:
         return self._spi[index].transfer(self.world.now_us, data)
 
     def _spi_deselect(self, index: int, data: bytes) -> bytes:
-        if data:
-            self._spi_transfer(index, data)
-        elif not self._told_selected[index]:
-            self._select(index)
-        self._told_selected[index] = False
-        device = self._spi[index]
-        before_us, now_us = device.busy_until_us, self.world.now_us
+        device, now_us = self._spi[index], self.world.now_us
+        if self._told_selected[index]:
+            if data:
+                self._spi_transfer(index, data)
+            opcode = self._opcode[index]
+            self._told_selected[index] = False
+        else:  # all of the command at once
+            opcode = data[0] if data else _NO_COMMAND
+            device.select(now_us)
+            device.transfer(now_us, data)
+        before_us = device.busy_until_us
         device.deselect(now_us)
-        steady_us = device.steady_busy_us.get(self._opcode[index])
+        steady_us = device.steady_busy_us.get(opcode)
         if steady_us is not None and device.busy_until_us != (now_us + steady_us if steady_us else before_us):
             self._ask_busy = True  # the process believes otherwise
         return b""

@@ -19,11 +19,11 @@ from siel_hil.gateway_site import GatewaySite
 from siel_hil.loop import WorldLoop, run_in_world
 from siel_hil.medium import Medium
 from siel_hil.net import VirtualNet
-from siel_hil.node_site import NodeSite
+from siel_hil.node_site import NodeSite, node_files
 from siel_hil.plan import plan_nodes
 from siel_hil.report import Report
 from siel_hil.scenario import Scenario
-from siel_hil.stage import Stage
+from siel_hil.stage import Stage, scratch_dir
 from siel_hil.watch import watch_medium
 from siel_hil.world import World
 
@@ -93,6 +93,7 @@ class Simulation:
         try:
             await self.gateway.start()
             await asyncio.sleep(GATEWAY_LEAD_S)
+            self.stage.format({plan.name: node_files(plan) for plan in self.plans})
             for plan in self.plans:
                 node = NodeSite(self.world, self.medium, self.stage, plan, self.feed)
                 self.nodes.append(node)
@@ -157,7 +158,7 @@ def simulate(scenario: Scenario, settings: RunSettings, feed: Feed) -> Report:
         PartError: MicroPython cannot be had.
     """
     with ExitStack() as stack:
-        workdir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="siel-")))
+        workdir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="siel-", dir=scratch_dir())))
         log_to: TextIO | None = None
         gateway_log: TextIO | None = None
         if settings.keep is not None:

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from siel_hil import image
-from siel_hil.flash import format_flash
+from siel_hil.flash import format_flashes
 from siel_hil.parts import Program, find_micropython
 from siel_hil.parts.cache import cache_root
-from siel_hil.process import MicroPythonBoard, Wiring
+from siel_hil.process import SHIM, MicroPythonBoard, Wiring
 from siel_hil.world import World
+
+RAM_DISK: Final = Path("/dev/shm")  # noqa: S108 - a folder of the run's own is made below it
+ROOM_BYTES: Final = 1 << 30
+"""A run of a thousand nodes and some days leaves three quarters of it free."""
+
+
+def scratch_dir() -> Path | None:
+    """Return where a run's folder is best made: in memory when there is room; None for the usual place.
+
+    A run ends with its machine, so nothing of it has to survive a power cut of the host, and to wait for a disk's
+    fsync would be most of the time of a quiet hour. ``TMPDIR`` decides when it is set.
+    """
+    if "TMPDIR" in os.environ or not os.access(RAM_DISK, os.W_OK):
+        return None
+    disk = os.statvfs(RAM_DISK)
+    return RAM_DISK if disk.f_bavail * disk.f_frsize > ROOM_BYTES else None
 
 
 class Stage:
@@ -26,6 +44,9 @@ class Stage:
         self.workdir = workdir
         self._program: Program | None = None
         self._images: dict[str, Path] = {}
+        self._boards: dict[str, dict[str, Any]] = {}
+        self._shim: Path | None = None
+        self._formatted: dict[str, Mapping[str, bytes]] = {}
         self._staged = 0
         self._patches: dict[str, dict[str, image.Change]] = {}
 
@@ -37,8 +58,10 @@ class Stage:
         return self._program
 
     def board_data(self, board: str) -> dict[str, Any]:
-        """Return board.toml of ``board``."""
-        return image.load_board(board)
+        """Return board.toml of ``board``, a copy of the caller's own."""
+        if board not in self._boards:
+            self._boards[board] = image.load_board(board)
+        return deepcopy(self._boards[board])
 
     def patch(self, board: str, module: str, change: image.Change) -> None:
         """Plant a fault: boards of this kind made from now on carry ``module`` with its source changed.
@@ -50,6 +73,32 @@ class Stage:
         """
         self._patches.setdefault(board, {})[module] = change
         self._images.pop(board, None)
+
+    @property
+    def shim(self) -> Path:
+        """The shim's modules, compiled: each process would spend more on that than on its first virtual hour."""
+        if self._shim is None:
+            self._shim = self.workdir / "shim"
+            self._shim.mkdir()
+            for source in sorted(SHIM.glob("*.py")):
+                compiled = image.compile_module(source, source.name, _compiled())
+                shutil.copyfile(compiled, self._shim / f"{source.stem}.mpy")
+        return self._shim
+
+    def format(self, boards: Mapping[str, Mapping[str, bytes]]) -> None:
+        """Make the flash of many boards at once; ``build`` does it for each that was forgotten here.
+
+        Args:
+            boards: Name -> what its file system holds before the first start.
+        """
+        (self.workdir / "flash").mkdir(exist_ok=True)
+        format_flashes(
+            self.program.argv, self.program.env, {self._flash(name): files for name, files in boards.items()}
+        )
+        self._formatted |= boards
+
+    def _flash(self, name: str) -> Path:
+        return self.workdir / "flash" / f"{name}.bin"
 
     def build(
         self,
@@ -76,22 +125,28 @@ class Stage:
             self._images[board] = image.stage(
                 board,
                 self.workdir / "image" / f"{board}-{self._staged}",
-                cache_root(os.environ).parent / "mpy",
+                _compiled(),
                 self._patches.get(board, {}),
             )
-        flash = self.workdir / "flash" / f"{name}.bin"
-        flash.parent.mkdir(exist_ok=True)
-        format_flash(self.program.argv, self.program.env, flash, files)
+        # good for one board: a second one of that name starts with a flash of its own
+        if self._formatted.pop(name, None) != files:
+            self.format({name: files})
+            del self._formatted[name]
         return MicroPythonBoard(
             world,
             name,
             argv=self.program.argv,
             env=self.program.env,
             image=self._images[board],
-            flash=flash,
+            flash=self._flash(name),
             wiring=wiring,
             on_line=on_line,
+            shim=self.shim,
         )
+
+
+def _compiled() -> Path:
+    return cache_root(os.environ).parent / "mpy"
 
 
 def spi_pins(radio: Mapping[str, Any]) -> dict[str, int]:

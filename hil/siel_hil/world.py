@@ -51,16 +51,17 @@ class World:
         self.failure: BaseException | None = None
         self._moment_us = -1
         self._moment_began = 0
+        self.changes = 0
+        """Grows with every new event and interruption: until then ``free_until_us`` can only become later."""
         self._heap: list[tuple[int, int, Event]] = []
-        self._seq = 0
         self._hash = hashlib.sha256()
         self._log_to = log_to
 
     def at(self, t_us: int, fn: Callable[..., None], *args: Any) -> Event:
         """Let ``fn(*args)`` happen at ``t_us``, at once when that is past; equal times keep their order."""
-        self._seq += 1
+        self.changes += 1
         event = Event(max(t_us, self.now_us), fn, args)
-        heappush(self._heap, (event.t_us, self._seq, event))
+        heappush(self._heap, (event.t_us, self.changes, event))
         return event
 
     def after(self, delay_us: int, fn: Callable[..., None], *args: Any) -> Event:
@@ -112,6 +113,7 @@ class World:
     def interrupt(self) -> None:
         """Return from ``run`` after the present event, so that others see this moment first."""
         self.interrupted = True
+        self.changes += 1
 
     def fail(self, failure: BaseException) -> None:
         """Void the run: ``run`` raises ``failure``, after the present event or as soon as it is called again."""

@@ -18,7 +18,7 @@ class Flash:
 
     def writeblocks(self, block, buf, offset=0):
         # Programming clears bits and never sets one: what was not erased shows.
-        _link.exchange("K", 1)
+        _link.exchange(ord("K"), 1)
         _link.spend(_PAGE_PROGRAM_US * ((len(buf) + _PAGE_BYTES - 1) // _PAGE_BYTES))
         at = block * self._block_bytes + offset
         old = bytearray(len(buf))
@@ -37,7 +37,7 @@ class Flash:
         elif op == 5:
             return self._block_bytes
         elif op == 6:
-            _link.exchange("K", 2)
+            _link.exchange(ord("K"), 2)
             _link.spend(_SECTOR_ERASE_US)
             self._file.seek(argument * self._block_bytes)
             self._file.write(b"\xff" * self._block_bytes)

@@ -2,34 +2,42 @@
 # Request: <op u8> <argument u8> <length u16> <time_us u64>, then data. Those with bit 7 in op are posted: they need no
 # answer, so they wait here and travel with the next one that does, each with its own time.
 # Answer: <kind u8> <mask u8> <length u16> <free_us u32> <time_us u64>, then the payload, at least INLINE bytes of it.
+# kind: 'G' go on, 'I' go on and all chips are awake with BUSY low, 'X' the end.
 # mask: bits 0-3 interrupt lines that fired (their times follow the payload, u64 each), bits 4-5 UARTs with bytes
 # waiting, bit 6 the payload is bytes of UARTs 0 and 1 (two lengths, then the bytes), bit 7 a chip's BUSY was not as
-# foreseen. kind: 'G' go on, 'I' go on and all chips are awake with BUSY low, 'X' the end.
+# foreseen.
 # free_us: for so long nobody else is due, so a wait that ends before needs no exchange.
+# Every command of the radio comes through here, so: few locals (a large frame is allocated on the heap), no tuple of
+# more than two (an allocation of several blocks searches the heap from its start).
 import struct
 import sys
 
-_HEAD = "<BBHQ"
-_ANSWER = "<BBHIQ"
-_INLINE = 24
-_ROOM = 2304
-_LARGEST = 1024
+from micropython import const
+
+_INLINE = const(24)
+_ROOM = const(2304)
+_LARGEST = const(1024)
+_END = const(88)
+_IDLE = const(73)
+_POSTED = const(0x80)
+CALL_US = const(10)  # what a call of MicroPython costs on a 133 MHz RP2040, about: no loop on the clock is free
+NEVER = const(1 << 60)
+_TICKS_MASK = const(0x3FFFFFFF)  # the period of RP2040 and ESP32
+
 _file = open(int(sys.argv[1]), "r+b")
 _queue = bytearray(_ROOM)
-_queue_view = memoryview(_queue)
 _queued = 0
 _buffer = bytearray(16 + _LARGEST + 64)
 _first = memoryview(_buffer)[: 16 + _INLINE]
 _rest = memoryview(_buffer)[16 + _INLINE :]
 payload = memoryview(_buffer)[16:]
 
-CALL_US = 10  # what a call of MicroPython costs on a 133 MHz RP2040, about: no loop on the clock is free
 now_us = 0
 uart_waiting = 0
 uart_bytes = [b"", b""]
 busy_until = [None] * 4  # of each SPI device; None: to be asked for
 wakes = [True] * 4  # the falling edge of its chip select matters: it wakes a sleeping chip
-wdt_deadline_us = None
+wdt_deadline_us = NEVER
 _free_until_us = 0
 _last_exchange_us = 0
 _handlers = [None] * 4
@@ -43,50 +51,53 @@ def on_line(line, pin, handler):
 
 def _put(op, argument, data):
     global _queued
-    n = len(data)
     at = _queued
-    if at + 12 + n > _ROOM:
+    if at + 12 + len(data) > _ROOM:
         _request_wait(now_us, False)
-        at = _queued
-    struct.pack_into(_HEAD, _queue, at, op, argument, n, now_us)
+        at = 0
+    struct.pack_into("<BBHQ", _queue, at, op, argument, len(data), now_us)
     at += 12
-    if n:
-        _queue[at : at + n] = data
-    _queued = at + n
+    if data:
+        _queue[at : at + len(data)] = data
+    _queued = at + len(data)
 
 
-def post(op, argument=0, data=b""):
+def post(op, argument, data=b""):
     global _free_until_us
-    _put(ord(op) | 0x80, argument, data)
+    _put(op | _POSTED, argument, data)
     _free_until_us = 0
 
 
 def exchange(op, argument=0, data=b""):
     # Returns the answer's payload length; the bytes are in `payload`.
-    global now_us, uart_waiting, _queued, _last_exchange_us, _free_until_us
-    _put(ord(op), argument, data)
-    _file.write(_queue_view[:_queued])
+    global now_us, _queued, _last_exchange_us, _free_until_us
+    _put(op, argument, data)
+    _file.write(_queue, _queued)
     _queued = 0
     if _file.readinto(_first) != 16 + _INLINE:
         raise SystemExit  # the coordinator is gone
-    kind, mask, length, free_us, now_us = struct.unpack_from(_ANSWER, _buffer, 0)
+    now_us = _last_exchange_us = struct.unpack_from("<Q", _buffer, 8)[0]
+    answer = struct.unpack_from("<Q", _buffer)[0]
+    _free_until_us = now_us + (answer >> 32)
+    return _take(answer & 0xFF, answer >> 8 & 0xFF, answer >> 16 & 0xFFFF)
+
+
+def _take(kind, mask, length):
+    global uart_waiting
     if length > _INLINE:
         _file.readinto(_rest[: length - _INLINE])
-    if kind == 88:
+    if kind == _END:
         raise SystemExit
-    if kind == 73 or mask > 127:
+    if kind == _IDLE or mask > 127:
         for device in range(4):
-            busy_until[device] = 0 if kind == 73 else None
-            wakes[device] = kind != 73
-    _last_exchange_us = now_us
-    _free_until_us = now_us + free_us
+            busy_until[device] = 0 if kind == _IDLE else None
+            wakes[device] = kind != _IDLE
     uart_waiting = mask >> 4 & 3
     if mask & 15:
         length -= _interrupts(mask, length)
     if mask & 64:
-        n = payload[0]
-        uart_bytes[0] += bytes(payload[2 : 2 + n])
-        uart_bytes[1] += bytes(payload[2 + n : length])
+        uart_bytes[0] += bytes(payload[2 : 2 + payload[0]])
+        uart_bytes[1] += bytes(payload[2 + payload[0] : length])
     return length
 
 
@@ -110,12 +121,12 @@ def wait_until(t_us, wake):
     global now_us
     while now_us < t_us:
         before = now_us
-        limit = t_us if wdt_deadline_us is None or t_us < wdt_deadline_us else wdt_deadline_us
+        limit = min(t_us, wdt_deadline_us)
         if limit <= _free_until_us:
             now_us = limit
         else:
             _request_wait(limit, wake)
-        if wdt_deadline_us is not None and now_us >= wdt_deadline_us:
+        if now_us >= wdt_deadline_us:
             reset(3)
         if wake and (now_us < limit or now_us == before):
             return
@@ -124,17 +135,27 @@ def wait_until(t_us, wake):
 def _request_wait(t_us, wake):
     # The argument says which UARTs have room here: what waits for them comes with the answer.
     if wake:
-        exchange("W", (0 if uart_bytes[0] else 1) | (0 if uart_bytes[1] else 2), struct.pack("<Q", t_us))
+        exchange(0x57, (0 if uart_bytes[0] else 1) | (0 if uart_bytes[1] else 2), struct.pack("<Q", t_us))
     else:
-        exchange("Z", 0, struct.pack("<Q", t_us))
+        exchange(0x5A, 0, struct.pack("<Q", t_us))
 
 
 def spend(us):
     # Local time only: nobody can act on this process before its next exchange.
     global now_us
     now_us += us
-    if wdt_deadline_us is not None and now_us >= wdt_deadline_us:
+    if now_us >= wdt_deadline_us:
         reset(3)
+
+
+def ticks_ms():
+    spend(CALL_US)
+    return now_us // 1000 & _TICKS_MASK
+
+
+def ticks_us():
+    spend(CALL_US)
+    return now_us & _TICKS_MASK
 
 
 def refresh():
@@ -144,5 +165,5 @@ def refresh():
 
 
 def reset(cause):
-    exchange("E", cause)
+    exchange(0x45, cause)
     raise SystemExit

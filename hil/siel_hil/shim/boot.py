@@ -17,16 +17,17 @@ BLOCKS = 64
 
 def _print(*values, sep=" ", end="\n", file=None):
     text = sep.join([str(value) for value in values])
-    _link.post("L", 0, text.encode()[:900] or b" ")
+    _link.post(ord("L"), 0, text.encode()[:900] or b" ")
 
 
 def _start(image, flash_path):
-    size = _link.exchange("B")
+    shim = next(folder for folder in sys.path if folder and not folder.startswith("."))
+    size = _link.exchange(ord("B"))
     wiring = json.loads(bytes(_link.payload[:size]))
     machine._wire(wiring)
     random.seed(wiring["seed"])
     flash = Flash(flash_path, BLOCK_BYTES, BLOCKS)
-    vfs.mount(vfs.VfsPosix(sys.path[0]), "/shim")
+    vfs.mount(vfs.VfsPosix(shim), "/shim")
     vfs.mount(vfs.VfsPosix(image), "/rom")
     vfs.umount("/")
     vfs.mount(vfs.VfsLfs2(flash), "/")
@@ -37,13 +38,13 @@ def _start(image, flash_path):
 
 try:
     _start(sys.argv[2], sys.argv[3])
-    _link.exchange("Y", 0, b"main ended")
+    _link.exchange(ord("Y"), 0, b"main ended")
 except SystemExit:
     pass
 except BaseException as error:  # noqa: BLE001 - the coordinator must hear of any end
     text = io.StringIO()
     sys.print_exception(error, text)
     try:
-        _link.exchange("Y", 1, text.getvalue().encode()[-900:])
+        _link.exchange(ord("Y"), 1, text.getvalue().encode()[-900:])
     except OSError:
         pass  # the coordinator is gone

@@ -1,42 +1,55 @@
-# Makes a fresh flash file system with the files given: argv = flash file, stdin = lines of path and content (hex).
+# Makes fresh flash file systems: stdin = for each "=" and its file (hex), then lines of path and content (hex).
 import sys
 from binascii import unhexlify
 
 import vfs
 
+BLOCK_BYTES = 4096
+BLOCKS = 64
+
 
 class _Ram:
-    def __init__(self, path, block_bytes, blocks):
-        self._file = open(path, "w+b")
-        self._size = (block_bytes, blocks)
-        for _ in range(blocks):
-            self._file.write(b"\xff" * block_bytes)
+    def __init__(self):
+        self.data = bytearray(b"\xff" * (BLOCK_BYTES * BLOCKS))
 
     def readblocks(self, block, buf, offset=0):
-        self._file.seek(block * self._size[0] + offset)
-        self._file.readinto(buf)
+        at = block * BLOCK_BYTES + offset
+        buf[:] = memoryview(self.data)[at : at + len(buf)]
 
     def writeblocks(self, block, buf, offset=0):
-        self._file.seek(block * self._size[0] + offset)
-        self._file.write(buf)
+        at = block * BLOCK_BYTES + offset
+        self.data[at : at + len(buf)] = buf
 
     def ioctl(self, op, argument):
         if op == 4:
-            return self._size[1]
+            return BLOCKS
         if op == 5:
-            return self._size[0]
+            return BLOCK_BYTES
         if op == 6:
-            self._file.seek(argument * self._size[0])
-            self._file.write(b"\xff" * self._size[0])
+            self.writeblocks(argument, b"\xff" * BLOCK_BYTES)
         return 0
 
 
-flash = _Ram(sys.argv[1], 4096, 64)
+def _finish(path):
+    vfs.umount("/flash")
+    with open(path, "wb") as file:
+        file.write(flash.data)
+
+
+flash = _Ram()
 vfs.VfsLfs2.mkfs(flash)
-vfs.mount(vfs.VfsLfs2(flash), "/flash")
+fresh = bytes(flash.data)
+path = None
 for line in sys.stdin:
     name, content = line.rstrip("\n").split(" ")
-    with open("/flash" + name, "wb") as file:
-        file.write(unhexlify(content))
-vfs.umount("/flash")
-flash._file.close()
+    if name == "=":
+        if path:
+            _finish(path)
+        path = unhexlify(content).decode()
+        flash.data[:] = fresh
+        vfs.mount(vfs.VfsLfs2(flash), "/flash")
+    else:
+        with open("/flash" + name, "wb") as file:
+            file.write(unhexlify(content))
+if path:
+    _finish(path)

@@ -1,7 +1,24 @@
 # Shadows machine: pins, SPI, I2C, UART and ADC of the emulated board, on the coordinator's clock.
 # _wiring says which pin reaches which device; unwired pins are plain memory.
-import _link
 import io
+
+import _link
+from micropython import const
+
+# The operations, letters of ASCII; siel_hil/process.py carries them out.
+_SELECT = const(0x46)
+_TRANSFER = const(0x53)
+_DESELECT = const(0x43)
+_BUSY = const(0x4D)
+_DIO1 = const(0x44)
+_RESET = const(0x4E)
+_OUTPUT = const(0x50)
+_I2C_WRITE = const(0x49)
+_I2C_READ = const(0x4A)
+_UART_OPEN = const(0x4F)
+_UART_READ = const(0x52)
+_UART_WRITE = const(0x55)
+_ADC = const(0x41)
 
 PWRON_RESET = 1
 HARD_RESET = 1
@@ -61,9 +78,13 @@ class Pin:
     def __call__(self, value=None):
         if value is None:
             if self._busy is not None:
-                return _read_busy(self._busy)
+                _link.spend(_link.CALL_US)
+                until_us = _busy_until[self._busy]
+                if until_us is None:
+                    until_us = _ask_busy(self._busy)
+                return 1 if _link.now_us < until_us else 0
             if self.id in _lines:
-                _link.exchange("D", _lines[self.id])
+                _link.exchange(_DIO1, _lines[self.id])
                 return _link.payload[0]
             return self._value
         value = 1 if value else 0
@@ -80,10 +101,10 @@ class Pin:
     def _drive(self, value):
         if self.id in _resets:
             device = _resets[self.id]
-            _link.exchange("N", device << 1 | value)
+            _link.exchange(_RESET, device << 1 | value)
             _note_busy(device)
         elif self.id in _outputs:
-            _link.post("P", _outputs[self.id] << 1 | value)
+            _link.post(_OUTPUT, _outputs[self.id] << 1 | value)
 
     def on(self):
         self(1)
@@ -101,7 +122,7 @@ class Pin:
 
 _selected = -1
 _opcode = -1  # of the command under way; -1 before its first byte
-_pending = bytearray()  # what was written since the falling edge or the last read
+_pending = b""  # what was written since the falling edge or the last read
 
 
 def _chip_select(device, value):
@@ -113,13 +134,13 @@ def _chip_select(device, value):
             _selected = device
             _opcode = -1
             if _wakes[device]:
-                _link.exchange("F", device)
+                _link.exchange(_SELECT, device)
                 _note_busy(device)
     elif _selected == device:
         _selected = -1
         _link.spend(len(_pending))
-        _link.post("C", device, _pending)
-        _pending = bytearray()
+        _link.post(_DESELECT, device, _pending)
+        _pending = b""
         busy_us = _steady[device].get(_opcode)
         if busy_us is None:
             _busy_until[device] = None
@@ -128,12 +149,10 @@ def _chip_select(device, value):
             _busy_until[device] = _link.now_us + busy_us
 
 
-def _read_busy(device):
-    _link.spend(_link.CALL_US)
-    if _busy_until[device] is None:
-        _link.exchange("M", device)
-        _note_busy(device)
-    return 1 if _link.now_us < _busy_until[device] else 0
+def _ask_busy(device):
+    _link.exchange(_BUSY, device)
+    _note_busy(device)
+    return _busy_until[device]
 
 
 def _note_busy(device):
@@ -164,18 +183,18 @@ class SPI:
             _opcode = data[0]
         if _pending:
             _link.spend(len(_pending))
-            _link.post("S", _selected, _pending)
-            _pending = bytearray()
+            _link.post(_TRANSFER, _selected, _pending)
+            _pending = b""
         _link.spend(len(data))  # a byte takes 1 us at 8 MHz
-        n = _link.exchange("S", _selected, data)
+        n = _link.exchange(_TRANSFER, _selected, data)
         return _link.payload[:n]
 
     def write(self, buf):
-        global _opcode
+        global _opcode, _pending
         if _selected >= 0:
             if _opcode < 0 and buf:
                 _opcode = buf[0]
-            _pending.extend(buf)
+            _pending = _pending + buf if _pending else bytes(buf)
 
     def read(self, n, write=0):
         return bytes(self._transfer(bytes([write]) * n))
@@ -193,14 +212,14 @@ class I2C:
 
     def writeto(self, addr, buf, stop=True):
         _link.spend((len(buf) + 1) * 25)
-        _link.exchange("I", self._bus << 7 | addr, bytes(buf))
+        _link.exchange(_I2C_WRITE, self._bus << 7 | addr, bytes(buf))
         if not _link.payload[0]:
             raise OSError(5)
         return len(buf)
 
     def readfrom(self, addr, nbytes, stop=True):
         _link.spend((nbytes + 1) * 25)
-        n = _link.exchange("J", self._bus << 7 | addr, bytes([nbytes]))
+        n = _link.exchange(_I2C_READ, self._bus << 7 | addr, bytes([nbytes]))
         if n != nbytes:
             raise OSError(5)
         return bytes(_link.payload[:n])
@@ -242,7 +261,7 @@ class UART(io.IOBase):
         timeout_char=0,
         flow=0,
     ):
-        _link.exchange("O", self._id, baudrate.to_bytes(4, "little") + rxbuf.to_bytes(2, "little"))
+        _link.exchange(_UART_OPEN, self._id, baudrate.to_bytes(4, "little") + rxbuf.to_bytes(2, "little"))
         _link.uart_bytes[self._id] = b""
 
     def deinit(self):
@@ -251,7 +270,7 @@ class UART(io.IOBase):
     def _fetch(self):
         _link.refresh()
         if _link.uart_waiting >> self._id & 1:
-            n = _link.exchange("R", self._id)
+            n = _link.exchange(_UART_READ, self._id)
             _link.uart_bytes[self._id] += bytes(_link.payload[:n])
         return _link.uart_bytes[self._id]
 
@@ -281,7 +300,7 @@ class UART(io.IOBase):
     def write(self, data):
         data = bytes(data)
         for start in range(0, len(data), 1024):
-            _link.post("U", self._id, data[start : start + 1024])
+            _link.post(_UART_WRITE, self._id, data[start : start + 1024])
         return len(data)
 
     def flush(self):
@@ -304,7 +323,7 @@ class ADC:
         self._id = id.id if isinstance(id, Pin) else id
 
     def read_u16(self):
-        n = _link.exchange("A", self._id)
+        n = _link.exchange(_ADC, self._id)
         return _link.payload[0] | _link.payload[1] << 8 if n else 0
 
 

@@ -10,7 +10,7 @@ _pool = b""
 def urandom(n):
     global _pool
     while len(_pool) < n:
-        size = _link.exchange("Q", _POOL_BYTES)
+        size = _link.exchange(ord("Q"), _POOL_BYTES)
         _pool += bytes(_link.payload[:size])
     out = _pool[:n]
     _pool = _pool[n:]

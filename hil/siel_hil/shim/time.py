@@ -1,20 +1,10 @@
 # Shadows MicroPython's time module with the virtual clock.
 import _link
 
-_MASK = 0x3FFFFFFF  # the period of RP2040 and ESP32
+_MASK = 0x3FFFFFFF
 _EPOCH_S = 1609459200  # a Pico without a set clock starts at 2021-01-01
-
-
-def ticks_ms():
-    _link.spend(_link.CALL_US)
-    return _link.now_us // 1000 & _MASK
-
-
-def ticks_us():
-    _link.spend(_link.CALL_US)
-    return _link.now_us & _MASK
-
-
+ticks_ms = _link.ticks_ms
+ticks_us = _link.ticks_us
 ticks_cpu = ticks_us
 
 
