@@ -25,6 +25,7 @@ class Chip:
         self.radio.start_rx(continuous=True)
 
     def listening(self):
+        # Whether it is in RX and its interrupts come through.
         return self.radio.listening()
 
     def poll(self):

@@ -17,7 +17,7 @@ RETRY_US = 500000
 RETRY_MAX_US = 8000000
 STATS_US = 10000000
 STATS_SOON_US = 1000000
-# A chip that is not in RX though it should be was seen in the field; nothing else notices.
+# A chip that is not in RX though it should be was seen in the field, and interrupts can get lost; nothing else notices.
 WATCH_US = 10000000
 RESTART_US = 5000000
 # A start takes up to 30 ms, more when the chip is dead: never shortly before another chip's transmission.
@@ -77,10 +77,7 @@ class Head:
     def radio_event(self, index: int) -> None:
         # Call when the chip's flag is raised.
         ear = self._ears[index]
-        try:
-            self._on_radio(index, ear)
-        except RadioError:
-            self._fail(ear)
+        self._try(ear, self._on_radio, index, ear)
 
     def tick(self, now_us: int) -> None:
         # Call when next_us() has come. Blocks up to 15 ms while it brings a transmission on air.
@@ -92,14 +89,12 @@ class Head:
         due_us = self._schedule.next_us()
         quiet = due_us is None or due_us - now_us > QUIET_US
         for ear in self._ears:
-            try:
-                self._keep(ear, now_us, quiet)
-            except RadioError:
-                self._fail(ear)
+            self._try(ear, self._keep, ear, now_us, quiet)
         if now_us >= self._watch_us:
             self._watch_us = now_us + (WATCH_US if quiet else QUIET_US)
             if quiet:
-                self._watch()
+                for ear in self._ears:
+                    self._try(ear, self._watch, ear)
         if self._host_us is not None and now_us - self._host_us >= HOST_GONE_US:
             self._host_us = None
             self._hello_us = now_us
@@ -216,10 +211,7 @@ class Head:
         if known and channel != ear.channel:
             # The same again must not interrupt a reception.
             ear.channel = channel
-            try:
-                self._listen(ear)
-            except RadioError:
-                self._fail(ear)
+            self._try(ear, self._listen, ear)
         self._reply_configured(index, ear if known else None)
 
     def _on_tx(self, fields, payload, now_us):
@@ -261,13 +253,7 @@ class Head:
     def _on_radio(self, index, ear):
         event = ear.chip.poll()
         if event == TX_DONE:
-            transmission = ear.sending
-            ear.sending = None
-            # First of all: listen again
-            self._listen(ear)
-            if transmission is not None:
-                self.tx_on_air += 1
-                self._end(transmission, "on_air", "", ear.start_us)
+            self._sent(ear)
         elif event == RX_DONE:
             self._on_frame(index, ear)
         elif event in (RX_ERROR, RX_TIMEOUT):
@@ -301,15 +287,15 @@ class Head:
 
     def _transmit(self, transmission):
         ear = self._ears[transmission.chip]
-        start_us = None
+        if ear.chip.flag.raised:
+            # A frame that ended just now: what prepares the chip would forget it.
+            self.radio_event(transmission.chip)
+        if not ear.working:
+            self.tx_failed += 1
+            self._end(transmission, "refused", "NO_RADIO", transmission.start_us)
+            return
         try:
-            if not ear.working:
-                self.tx_failed += 1
-                self._end(transmission, "refused", "NO_RADIO", transmission.start_us)
-                return
             start_us = ear.chip.transmit(transmission)
-            if start_us is None:
-                self._listen(ear)
         except RadioError:
             ear.sending = transmission
             self._fail(ear)
@@ -317,9 +303,22 @@ class Head:
         if start_us is None:
             self.tx_failed += 1
             self._end(transmission, "too_late", "TOO_LATE", transmission.start_us)
+            self._try(ear, self._listen, ear)
             return
         ear.sending = transmission
         ear.start_us = start_us
+
+    def _sent(self, ear):
+        transmission = ear.sending
+        ear.sending = None
+        try:
+            # First of all: listen again
+            self._listen(ear)
+        finally:
+            # It was on air, whatever the chip has to say about listening.
+            if transmission is not None:
+                self.tx_on_air += 1
+                self._end(transmission, "on_air", "", ear.start_us)
 
     def _tx_end_us(self, ear):
         return ear.start_us + ear.sending.airtime_us + TX_DONE_US
@@ -336,25 +335,23 @@ class Head:
         elif ear.sending is not None and now_us >= self._tx_end_us(ear):
             # The interrupt may have been lost, the frame not: ask before calling it a failure.
             if ear.chip.poll() == TX_DONE:
-                transmission = ear.sending
-                ear.sending = None
-                self._listen(ear)
-                self.tx_on_air += 1
-                self._end(transmission, "on_air", "", ear.start_us)
+                self._sent(ear)
             else:
                 self._fail(ear)
 
-    def _watch(self):
-        for ear in self._ears:
-            try:
-                if ear.listens() and ear.sending is None and not ear.chip.listening():
-                    self._fail(ear)
-            except RadioError:
-                self._fail(ear)
+    def _watch(self, ear):
+        if ear.listens() and ear.sending is None and not ear.chip.listening():
+            self._fail(ear)
 
     def _listen(self, ear):
         if ear.listens() and ear.sending is None:
             ear.chip.listen(*ear.channel)
+
+    def _try(self, ear, action, *arguments):
+        try:
+            action(*arguments)
+        except RadioError:
+            self._fail(ear)
 
     def _fail(self, ear):
         # restart_us is 5 s after the last attempt: at once for a chip that has worked for a while.

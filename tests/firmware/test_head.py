@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,7 +49,9 @@ class FakeChip:
         self.log: list[Any] = []
         self.events: list[int] = []
         self.frames: list[Any] = []
+        self.flag = SimpleNamespace(raised=False)
         self.broken = False
+        self.deaf = False
         self.restarts = 0
         self.late = False
         self.in_rx = True
@@ -64,12 +67,15 @@ class FakeChip:
 
     def listen(self, *channel: int) -> None:
         self._call("listen", *channel)
+        if self.deaf:
+            raise RadioError("busy")
 
     def listening(self) -> bool:
         self._call("listening")
         return self.in_rx
 
     def poll(self) -> int:
+        self.flag.raised = False
         self._call("poll")
         return self.events.pop(0) if self.events else NONE
 
@@ -78,6 +84,8 @@ class FakeChip:
         return self.frames.pop(0)
 
     def transmit(self, transmission: Any) -> int | None:
+        self.flag.raised = False  # as the driver, which forgets what it was not asked for
+        self.frames.clear()
         self._call("transmit", transmission.payload, transmission.start_us)
         return None if self.late else transmission.start_us + 3
 
@@ -525,6 +533,40 @@ def test_a_lost_interrupt_is_found_and_a_dead_transmitter_reported(bench: Bench)
     bench.run(3 * SECOND)
     assert bench.outcomes()[-1] == (2, "unknown", "OTHER")
     assert ("restart",) in bench.chips[0].log[-3:]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_was_on_air_is_told_though_the_chip_fails_to_listen_again(bench: Bench, lost: bool) -> None:
+    bench.ask()
+    bench.run(SECOND)
+    bench.chips[0].deaf = True
+    bench.chips[0].events.append(TX_DONE)
+    if not lost:
+        bench.head.radio_event(0)
+    bench.run(SECOND)
+    assert bench.outcomes() == [(1, "scheduled", ""), (1, "on_air", "")]
+    assert (bench.head.tx_on_air, bench.head.tx_failed) == (1, 0)
+
+
+def test_what_came_too_late_is_told_as_that_though_the_chip_fails_to_listen_again(bench: Bench) -> None:
+    bench.chips[0].late = True
+    bench.ask()
+    bench.chips[0].deaf = True
+    bench.run(2 * SECOND)
+    assert bench.outcomes() == [(1, "scheduled", ""), (1, "too_late", "TOO_LATE")]
+    assert bench.head.radio_errors >= 1
+
+
+def test_a_frame_that_ends_just_before_a_transmission_is_kept(bench: Bench) -> None:
+    bench.ask()
+    bench.run(SECOND - PREPARE_US - 1)
+    chip = bench.chips[0]
+    chip.events.append(RX_DONE)
+    chip.frames.append((b"just in time", -80, -20, 5, True, bench.now_us))
+    chip.flag.raised = True
+    bench.run(1)
+    assert chip.log[-1][0] == "transmit"
+    assert [payload for _, _, payload in bench.take("rx")] == [b"just in time"]
 
 
 def test_a_broken_chip_is_deaf_refuses_and_is_tried_again() -> None:

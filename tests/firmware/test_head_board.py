@@ -288,6 +288,19 @@ def test_a_chip_that_hangs_is_started_again(scene: Scene) -> None:
     assert scene.host.of(FrameHeard)[-1].phy_payload == b"\x40again"
 
 
+def test_a_lost_interrupt_costs_a_frame_and_not_the_ear(scene: Scene) -> None:
+    scene.start()
+    edge = scene.chip.on_dio1
+    scene.chip.on_dio1 = lambda: None
+    scene.uplink(b"\x40lost")
+    scene.world.run(2 * SECOND)
+    scene.chip.on_dio1 = edge
+    scene.world.run(20 * SECOND)
+    scene.uplink(b"\x40again")
+    scene.world.run(21 * SECOND)
+    assert [frame.phy_payload for frame in scene.host.of(FrameHeard)] == [b"\x40again"]
+
+
 def test_a_head_that_restarts_is_a_new_session(scene: Scene) -> None:
     scene.start()
     scene.uplink(b"\x40one")

@@ -328,3 +328,12 @@ def test_listening() -> None:
     assert not radio.listening()
     chip.mode = 5
     assert radio.listening()
+
+
+def test_a_line_that_is_high_without_a_flag_is_an_interrupt_that_got_lost() -> None:
+    radio, chip = ready()
+    chip.mode = 5
+    chip.dio1.level = 1
+    assert not radio.listening()
+    radio.flag.raised = True
+    assert radio.listening()

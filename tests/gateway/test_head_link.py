@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from heapq import heappop, heappush
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -453,6 +454,7 @@ class AirChip:
         self.heard: list[Any] = []
         self.sent: list[bytes] = []
         self.events: list[int] = []
+        self.flag = SimpleNamespace(raised=False)
 
     def restart(self) -> None: ...
 

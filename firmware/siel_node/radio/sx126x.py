@@ -14,8 +14,6 @@ RX_ERROR = 4
 
 # From the end of the SetTx command, given in STDBY_XOSC, to the start of the preamble [table 8-2]
 TX_START_US = 105
-# From the end of SetRx to a receiver that listens [table 8-2]
-RX_START_US = 62
 
 _IRQ_TX_DONE = const(0x0001)
 _IRQ_RX_DONE = const(0x0002)
@@ -208,8 +206,10 @@ class SX126x:
         return rate + 4 if 1 <= rate <= 4 else 5, bool(self._read_register(0x076B) & 0x10)
 
     def listening(self):
-        # Whether the chip is in RX now.
-        return self._read(_GET_STATUS)[1] >> 4 & 7 == _MODE_RX
+        # Whether the chip is in RX now, and whatever it has to say was heard: while DIO1 is high no new edge can come,
+        # so a line that is high without a flag means an interrupt that got lost.
+        line = self._dio1()
+        return self._read(_GET_STATUS)[1] >> 4 & 7 == _MODE_RX and (not line or self.flag.raised)
 
     def standby(self) -> None:
         self._wake()

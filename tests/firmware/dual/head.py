@@ -25,8 +25,13 @@ class Random:
         return bytes([self.below(256) for _ in range(n)])
 
 
+class Flag:
+    raised = False
+
+
 class Chip:
     def __init__(self) -> None:
+        self.flag = Flag()
         self.events: list[int] = []
         self.frame: tuple[bytes, int, int, int, bool, int] | None = None
 
