@@ -76,6 +76,12 @@ class PtyHead:
         os.close(master)
         os.close(self._slave)
 
+    def restart(self, boot_id: int) -> None:
+        """Lose everything, as without power; unplugged only."""
+        self._boot_id = boot_id
+        self._sequence = 0
+        self._kept.clear()
+
     def counter_us(self) -> int:
         """Return the head's counter."""
         return time.monotonic_ns() // 1000 % _U32

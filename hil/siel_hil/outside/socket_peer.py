@@ -66,8 +66,8 @@ class SocketPeer:
         return self._token.to_bytes(2)
 
 
-def free_udp_port() -> int:
+def free_tcp_port() -> int:
     """Return a port that nobody had a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
