@@ -13,17 +13,19 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 import msgspec
 import structlog
 
-from siel_gateway.errors import CountersLostError, JournalFullError
+from siel_gateway.config_models import JournalConfig
+from siel_gateway.errors import CountersLostError
 from siel_gateway.journal_counters import CounterStore
+from siel_gateway.journal_memory import Memory
 from siel_gateway.journal_schema import encode_frame, encode_observation
-from siel_gateway.journal_store import Batch, JournalStore, Loaded, Sync, is_corrupt
+from siel_gateway.journal_store import JournalStore, Loaded, is_corrupt
 from siel_gateway.records import Observation, RxFrame
-from siel_gateway.seen import SeenSequences
+from siel_gateway.seen import SeenFrames
 from siel_gateway.services import Services
 
 GROUP_COMMIT_S: Final = 0.02
@@ -37,10 +39,6 @@ IDLE_EVICT_S: Final = 600.0
 RETRY_FIRST_S: Final = 0.1
 RETRY_LAST_S: Final = 5.0
 CLOSE_ATTEMPTS: Final = 3
-MAX_UNCOMMITTED_FRAMES: Final = 20_000
-"""While commits fail; more would take the memory that the rest of the box needs."""
-MAX_SESSIONS: Final = 8
-"""Of one head; a frame of an older boot cannot come again."""
 CURSOR: Final = "@cursor"
 SEEN: Final = "@seen"
 
@@ -58,33 +56,6 @@ COUNTERS: Final = (
 log = structlog.get_logger("siel.journal")
 
 
-class JournalSettings(Protocol):
-    """``[journal]`` of siel.toml, as far as it matters here."""
-
-    @property
-    def max_bytes(self) -> int:
-        """Bound of the file."""
-        ...
-
-    @property
-    def max_age_days(self) -> int:
-        """Bound of the age of our devices' frames."""
-        ...
-
-    @property
-    def sync(self) -> Sync:
-        """``full`` survives a power cut with every commit."""
-        ...
-
-
-class DefaultSettings(msgspec.Struct, frozen=True):
-    """The defaults of ``[journal]``."""
-
-    max_bytes: int = 512 << 20
-    max_age_days: int = 30
-    sync: Sync = "normal"
-
-
 class Journal:
     """One open journal; made by :meth:`open`, written by :meth:`run`.
 
@@ -92,22 +63,16 @@ class Journal:
         counters: What happened, by the names of :data:`COUNTERS`.
     """
 
-    def __init__(
-        self, services: Services, settings: JournalSettings, store: JournalStore, numbers: CounterStore
-    ) -> None:
+    def __init__(self, services: Services, settings: JournalConfig, store: JournalStore, numbers: CounterStore) -> None:
         self.counters = dict.fromkeys(COUNTERS, 0)
         self._services = services
         self._settings = settings
         self._store = store
         self._numbers = numbers
-        self._state: dict[str, dict[str, bytes]] = {}
-        self._seen: dict[str, dict[int, SeenSequences]] = {}
+        self._memory = Memory()
+        self._seen = SeenFrames()
         self._row = 0
         self._observation_row = 0
-        self._batch = Batch()
-        self._writing: Batch | None = None
-        self._done: asyncio.Future[None] | None = None
-        self._writing_done: asyncio.Future[None] | None = None
         self._wake = asyncio.Event()
         self._unused: dict[str, int] = {}
         self._unsynced = False
@@ -118,7 +83,7 @@ class Journal:
     # -- life ---------------------------------------------------------------------------------------------------------
 
     @classmethod
-    async def open(cls, path: Path, services: Services, settings: JournalSettings | None = None) -> Self:
+    async def open(cls, path: Path, services: Services, settings: JournalConfig | None = None) -> Self:
         """Open or create the journal; a corrupt file is set aside, reported, and a new one started.
 
         Args:
@@ -131,7 +96,7 @@ class Journal:
             JournalNewerError: A later version wrote it.
             OSError, sqlite3.Error: The file cannot be opened or created, and is not corrupt.
         """
-        settings = settings or DefaultSettings()
+        settings = settings or JournalConfig()
         store = JournalStore(path, settings.sync)
         journal = cls(services, settings, store, CounterStore(path.with_name(path.name + ".counters")))
         try:
@@ -158,15 +123,13 @@ class Journal:
         """
         try:
             for attempt in range(CLOSE_ATTEMPTS):
-                if self._writing is None and self._batch_is_empty():
+                if self._memory.all_written:
                     break
                 if await self._try_commit():
                     continue
                 if attempt + 1 < CLOSE_ATTEMPTS:
                     await asyncio.sleep(RETRY_FIRST_S)
-            for future in (self._writing_done, self._done):
-                if future is not None:
-                    future.cancel()
+            self._memory.abandon()
         finally:
             if self._idle_timer is not None:
                 self._idle_timer.cancel()
@@ -184,11 +147,7 @@ class Journal:
         True means: drop it and wait for :meth:`committed` before acknowledging it again. Frames without a sequence
         are never seen.
         """
-        if frame.sequence is None:
-            return False
-        sessions = self._seen.get(frame.radio)
-        known = sessions.get(frame.radio_session) if sessions else None
-        return known is not None and frame.sequence in known
+        return frame in self._seen
 
     def add_frame(self, frame: RxFrame) -> int:
         """Add ``frame`` to the batch and return its row, higher than all before.
@@ -196,38 +155,37 @@ class Journal:
         Raises:
             JournalFullError: Commits have failed for so long that it must be dropped, without acknowledgement.
         """
-        pending = len(self._batch.frames) + (len(self._writing.frames) if self._writing else 0)
-        if pending >= MAX_UNCOMMITTED_FRAMES:
-            raise JournalFullError(f"{pending} frames wait for the disk")
+        self._memory.check_room()
         self._row += 1
         aged_ms = None if frame.clock == "none" else frame.received_ms
-        self._batch.frames[self._row] = (aged_ms, encode_frame(frame))
-        if frame.sequence is not None:
-            self._remember(frame.radio, frame.radio_session, frame.sequence)
+        self._memory.collecting.frames[self._row] = (aged_ms, encode_frame(frame))
+        for key, value in self._seen.add(frame, self._row).items():
+            self._memory.put(SEEN, key, value)
         self._wake.set()
         return self._row
 
     def mark_verified(self, row: int) -> None:
         """Say that a key of ours has proven this frame's MIC, in the turn that added it: it is kept longer."""
-        if row in self._batch.frames:
-            self._batch.verified.add(row)
+        if row in self._memory.collecting.frames:
+            self._memory.collecting.verified.add(row)
 
     def add_observation(self, observation: Observation, row: int) -> int:
         """Add what a frame says to the batch of that frame, which this marks as verified; return its own row."""
         self.mark_verified(row)
         self._observation_row += 1
-        self._batch.observations.append((self._observation_row, row, encode_observation(observation)))
+        entry = (self._observation_row, row, encode_observation(observation))
+        self._memory.collecting.observations.append(entry)
         self._wake.set()
         return self._observation_row
 
     def put(self, table: str, key: str, value: bytes) -> None:
         """Set a value of the daemon's state in the batch; table names with ``@`` are the journal's own."""
-        self._batch.state[table, key] = value
+        self._memory.put(table, key, value)
         self._wake.set()
 
     def delete(self, table: str, key: str) -> None:
         """Remove a value of the daemon's state in the batch."""
-        self._batch.state[table, key] = None
+        self._memory.put(table, key, None)
         self._wake.set()
 
     def set_cursor(self, consumer: str, row: int) -> None:
@@ -237,9 +195,9 @@ class Journal:
         """
         value = msgspec.msgpack.encode(row)
         if self.get(CURSOR, consumer) != value:
-            was_empty = self._batch_is_empty()
-            self._batch.state[CURSOR, consumer] = value
-            if was_empty:
+            alone = self._memory.nothing_collected
+            self._memory.put(CURSOR, consumer, value)
+            if alone:
                 asyncio.get_running_loop().call_later(LAZY_COMMIT_S, self._wake.set)
 
     def committed(self) -> asyncio.Future[None]:
@@ -247,17 +205,10 @@ class Journal:
 
         It waits as long as commits fail, and is cancelled only by :meth:`close`.
         """
-        if not self._batch_is_empty():
-            if self._done is None:
-                self._done = asyncio.get_running_loop().create_future()
+        if not self._memory.nothing_collected:
             # A cursor alone may wait; now somebody waits for it.
             self._wake.set()
-            return self._done
-        if self._writing_done is not None:
-            return self._writing_done
-        done = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
+        return self._memory.committed()
 
     # -- what can be asked --------------------------------------------------------------------------------------------
 
@@ -278,18 +229,11 @@ class Journal:
 
     def get(self, table: str, key: str) -> bytes | None:
         """Return a value of the daemon's state, None when there is none."""
-        for batch in (self._batch, self._writing):
-            if batch is not None and (table, key) in batch.state:
-                return batch.state[table, key]
-        return self._state.get(table, {}).get(key)
+        return self._memory.get(table, key)
 
     def items(self, table: str) -> dict[str, bytes]:
         """Return a whole table of the daemon's state."""
-        values: dict[str, bytes | None] = {**self._state.get(table, {})}
-        for batch in (self._writing, self._batch):
-            if batch is not None:
-                values.update({key: value for (name, key), value in batch.state.items() if name == table})
-        return {key: value for key, value in values.items() if value is not None}
+        return self._memory.items(table)
 
     async def frames_after(self, row: int, limit: int = 256) -> list[tuple[int, RxFrame]]:
         """Return the next committed frames with their rows, in order.
@@ -362,43 +306,17 @@ class Journal:
 
     async def _open_new_file(self) -> Loaded:
         """Open a new file, in which the state of the old one goes on: ours, at the start what could be read."""
-        loaded = await self._services.run_blocking(self._store.open)
-        loaded.state = self._state or self._store.salvaged
-        rescued = Batch()
-        for table, values in loaded.state.items():
-            rescued.state.update({(table, key): value for key, value in values.items()})
-        await self._services.run_blocking(lambda: self._store.write(rescued))
-        return loaded
+        state = self._memory.state or self._store.salvaged
+        return await self._services.run_blocking(lambda: self._store.open(state))
 
     def _load(self, loaded: Loaded) -> None:
-        self._state = loaded.state
+        self._memory.state = loaded.state
         # Rows may be lost with a broken file; what the cursors say was used stays used.
-        cursors = [msgspec.msgpack.decode(value, type=int) for value in self._state.get(CURSOR, {}).values()]
+        cursors = [msgspec.msgpack.decode(value, type=int) for value in loaded.state.get(CURSOR, {}).values()]
         highest = max(cursors, default=0)
         self._row = max(loaded.last_row, highest)
         self._observation_row = max(loaded.last_observation_row, highest)
-        found = [
-            (msgspec.msgpack.decode(value, type=tuple[int, list[int]]), key)
-            for key, value in self._state.get(SEEN, {}).items()
-        ]
-        for (_, bounds), key in sorted(found):
-            radio, _, session = key.rpartition("/")
-            self._seen.setdefault(radio, {})[int(session)] = SeenSequences(bounds)
-
-    def _remember(self, radio: str, session: int, sequence: int) -> None:
-        sessions = self._seen.setdefault(radio, {})
-        known = sessions.get(session)
-        if known is None:
-            known = sessions[session] = SeenSequences()
-            while len(sessions) > MAX_SESSIONS:
-                oldest = next(iter(sessions))
-                del sessions[oldest]
-                self._batch.state[SEEN, f"{radio}/{oldest}"] = None
-        known.add(sequence)
-        self._batch.state[SEEN, f"{radio}/{session}"] = msgspec.msgpack.encode((self._row, known.bounds))
-
-    def _batch_is_empty(self) -> bool:
-        return not (self._batch.frames or self._batch.observations or self._batch.state)
+        self._seen.load(loaded.state.get(SEEN, {}))
 
     async def _commit(self) -> None:
         """Write the batch, again and again until it is written."""
@@ -409,14 +327,9 @@ class Journal:
 
     async def _try_commit(self) -> bool:
         """Write one batch, the unfinished one first; say whether it is on disk now."""
-        if self._writing is None:
-            if self._batch_is_empty():
-                return True
-            self._writing, self._batch = self._batch, Batch()
-            self._writing_done, self._done = self._done, None
-            if self._writing_done is None:
-                self._writing_done = asyncio.get_running_loop().create_future()
-        batch = self._writing
+        batch = self._memory.begin_write()
+        if batch is None:
+            return True
         try:
             if not self._store.is_open:
                 await self._open_new_file()
@@ -426,7 +339,7 @@ class Journal:
             log.error("commit_failed", error=str(fault), frames=len(batch.frames))
             await self._replace_if_corrupt(fault)
             return False
-        self._settle(batch)
+        self._on_committed()
         return True
 
     async def _replace_if_corrupt(self, fault: Exception) -> None:
@@ -435,20 +348,13 @@ class Journal:
             with contextlib.suppress(sqlite3.Error, OSError):
                 await self._start_anew(fault)
 
-    def _settle(self, batch: Batch) -> None:
-        for (table, key), value in batch.state.items():
-            if value is None:
-                self._state.get(table, {}).pop(key, None)
-            else:
-                self._state.setdefault(table, {})[key] = value
-        done, self._writing_done, self._writing = self._writing_done, None, None
+    def _on_committed(self) -> None:
         self.counters["commits"] += 1
         if not self._unsynced:
             self._unsynced = True
             self._sync_due_us = self._services.monotonic_us() + int(SYNC_S * 1e6)
             asyncio.get_running_loop().call_later(SYNC_S, self._wake.set)
-        if done is not None and not done.done():
-            done.set_result(None)
+        self._memory.end_write()
 
     async def _maintain(self) -> None:
         """Sync and evict when it is time, after the acknowledgements have gone out."""

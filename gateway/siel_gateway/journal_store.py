@@ -105,8 +105,12 @@ class JournalStore:
             raise JournalInUseError(self.path) from fault
         self._lock_fd = descriptor
 
-    def open(self) -> Loaded:
+    def open(self, state: State | None = None) -> Loaded:
         """Open or create the file and return what is in it.
+
+        Args:
+            state: Goes into it first; into a new file in the transaction that makes it, so that there is never one
+                without the state that was rescued for it.
 
         Raises:
             JournalNewerError: A later version wrote it.
@@ -120,12 +124,16 @@ class JournalStore:
                 raise JournalNewerError(self.path, version=version)
             for setting in SETTINGS:
                 db.execute(setting)
+            db.execute("PRAGMA synchronous = full")
+            db.execute("BEGIN IMMEDIATE")
+            for statement in SCHEMA if version == 0 else ():
+                db.execute(statement)
+            db.executemany(
+                "INSERT OR REPLACE INTO state VALUES (?, ?, ?)",
+                [(table, key, value) for table, values in (state or {}).items() for key, value in values.items()],
+            )
+            db.execute("COMMIT")
             db.execute(f"PRAGMA synchronous = {self._sync_mode}")
-            if version == 0:
-                db.execute("BEGIN IMMEDIATE")
-                for statement in SCHEMA:
-                    db.execute(statement)
-                db.execute("COMMIT")
             loaded = Loaded(_read_state(db))
             marks = {key: int(value) for key, value in loaded.state.pop(ROWS, {}).items()}
             loaded.last_row = max(_last_row(db, "frame"), _last_row(db, "stranger"), marks.get("frame", 0))

@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siel_gateway import journal as journal_module
+from siel_gateway import journal_memory
+from siel_gateway.config_models import JournalConfig
 from siel_gateway.errors import CountersLostError, JournalFullError, JournalInUseError, JournalNewerError
-from siel_gateway.journal import DefaultSettings, Journal
+from siel_gateway.journal import Journal
 from siel_gateway.journal_schema import (
     FRAME_FIELDS,
     OBSERVATION_FIELDS,
@@ -182,7 +183,7 @@ def test_a_repeated_frame_waits_for_the_commit_of_the_first(
 def test_frames_in_memory_are_bounded(
     bench: Any, tmp_path: Path, make_frame: Callable[..., RxFrame], monkeypatch: Any, waiting: int, fits: bool
 ) -> None:
-    monkeypatch.setattr(journal_module, "MAX_UNCOMMITTED_FRAMES", 4)
+    monkeypatch.setattr(journal_memory, "MAX_UNCOMMITTED_FRAMES", 4)
 
     async def main() -> None:
         journal = await Journal.open(tmp_path / "j.db", bench)
@@ -452,6 +453,44 @@ def test_a_file_that_breaks_while_it_is_open_costs_nothing_that_was_not_acknowle
     bench.run(main())
 
 
+@pytest.mark.parametrize("then", ["killed", "disk full"])
+def test_the_state_is_in_the_new_file_from_its_first_moment(
+    bench: Any, tmp_path: Path, make_frame: Callable[..., RxFrame], then: str
+) -> None:
+    path, killed = tmp_path / "j.db", tmp_path / "killed"
+
+    def corrupt() -> None:
+        fault = sqlite3.DatabaseError("database disk image is malformed")
+        fault.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise fault
+
+    jobs = iter([corrupt, lambda: None, lambda: None])  # the commit; renaming the old file; opening the new one
+
+    def next_job() -> None:
+        job = next(jobs, None)
+        if job is not None:
+            job()
+        elif not killed.exists():
+            copy_of(path, killed)
+            if then == "disk full":
+                disk_full()
+
+    async def main() -> None:
+        journal = await Journal.open(path, bench)
+        async with bench.running(journal.run()):
+            journal.put("edge", "session", b"precious")
+            await journal.committed()
+            bench.disk_fault = next_job
+            journal.add_frame(make_frame())
+            await journal.committed()
+        await journal.close()
+        after = await Journal.open(path if then == "disk full" else killed / "j.db", bench)
+        assert after.get("edge", "session") == b"precious"
+        await after.close()
+
+    bench.run(main())
+
+
 # -- bounds -----------------------------------------------------------------------------------------------------------
 
 
@@ -470,7 +509,7 @@ def test_age_is_bounded_where_it_is_known(
     bench: Any, tmp_path: Path, make_frame: Callable[..., RxFrame], age_h: int, clock: str, verified: bool, kept: bool
 ) -> None:
     async def main() -> None:
-        journal = await Journal.open(tmp_path / "j.db", bench, DefaultSettings(max_age_days=2))
+        journal = await Journal.open(tmp_path / "j.db", bench, JournalConfig(max_age_days=2))
         old = make_frame(received_ms=bench.utc_ms() - age_h * HOUR_MS, clock=clock, sequence=1)
         row = journal.add_frame(old)
         if verified:
@@ -497,7 +536,7 @@ def test_strangers_make_room_first_and_our_frames_stay(
     bound = 400_000
 
     async def main() -> None:
-        journal = await Journal.open(tmp_path / "j.db", bench, DefaultSettings(max_bytes=bound))
+        journal = await Journal.open(tmp_path / "j.db", bench, JournalConfig.model_construct(max_bytes=bound))
         async with bench.running(journal.run()):
             for number in range(400):
                 journal.add_observation(observation(number), journal.add_frame(make_frame()))
@@ -518,7 +557,7 @@ def test_our_frames_leave_oldest_first_with_their_observations(
     bench: Any, tmp_path: Path, make_frame: Callable[..., RxFrame]
 ) -> None:
     async def main() -> None:
-        journal = await Journal.open(tmp_path / "j.db", bench, DefaultSettings(max_bytes=200_000))
+        journal = await Journal.open(tmp_path / "j.db", bench, JournalConfig.model_construct(max_bytes=200_000))
         async with bench.running(journal.run()):
             for number in range(2000):
                 journal.add_observation(observation(number), journal.add_frame(make_frame()))
@@ -646,7 +685,7 @@ def test_full_sync_asks_sqlite_for_it(bench: Any, tmp_path: Path) -> None:
     async def main() -> None:
         modes: tuple[tuple[Sync, int], ...] = (("normal", 1), ("full", 2))
         for sync, value in modes:
-            journal = await Journal.open(tmp_path / sync, bench, DefaultSettings(sync=sync))
+            journal = await Journal.open(tmp_path / sync, bench, JournalConfig(sync=sync))
             assert journal._store._open_db.execute("PRAGMA synchronous").fetchone() == (value,)
             await journal.close()
 
