@@ -8,11 +8,11 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from siel_codecs import registry
+from siel_codecs.toml_lines import TomlPath
 from siel_gateway import config_checks as checks
 from siel_gateway import config_version as version
 from siel_gateway.config_checks import Placed
 from siel_gateway.config_files import Document, Finding, read_text
-from siel_gateway.config_lines import TomlPath
 from siel_gateway.config_models import (
     CONCENTRATOR_CHANNELS,
     HEAD_SPREADING_FACTOR,

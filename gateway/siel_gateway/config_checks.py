@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import msgspec
 
-from siel_gateway.config_files import Finding, show_path
-from siel_gateway.config_lines import TomlPath
+from siel_codecs.toml_lines import TomlPath, show_path
+from siel_gateway.config_files import Finding
 from siel_gateway.config_models import DeviceConfig, MqttSink, SemtechUdpRadio, SemtechUdpUpstream, SerialHeadRadio
 from siel_gateway.config_types import Model
 from siel_gateway.messages import say

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from siel_gateway.config_lines import TomlPath, line_index, line_of
+from siel_codecs.toml_lines import TomlPath, line_index, line_of, show_path, syntax_line
 from siel_gateway.errors import ConfigError, Fault
 from siel_gateway.messages import say
 
 MAX_FILE_BYTES: Final = 16 << 20
 """10 000 devices take 2 MB."""
-
-_AT_LINE: Final = re.compile(r"\(at line (\d+), column \d+\)$")
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -25,14 +22,6 @@ class Finding(msgspec.Struct, frozen=True):
     file: str
     path: TomlPath
     text: str
-
-
-def show_path(path: TomlPath) -> str:
-    """Return ``radio[0].port`` for ``("radio", 0, "port")``."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
 
 
 def file_fault(path: Path | str, line: int, message: str, **values: object) -> Fault:
@@ -80,8 +69,7 @@ class Document:
             return tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             reason = str(error)
-            place = _AT_LINE.search(reason)
-            line = int(place[1]) if place else text.count("\n") + 1
+            line = syntax_line(reason) or text.count("\n") + 1
             raise ConfigError([file_fault(self.name, line, "file.syntax", reason=reason)]) from None
         except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
             raise ConfigError([file_fault(self.name, 1, "file.syntax", reason=type(error).__name__)]) from None

@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from siel_gateway.config_lines import TomlPath
+from siel_codecs.toml_lines import TomlPath
 from siel_gateway.messages import say
 
 _TYPE_WORDS: Final = {

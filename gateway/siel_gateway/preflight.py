@@ -7,8 +7,8 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from siel_codecs.toml_lines import TomlPath
 from siel_gateway.config_files import Document, Finding, read_text
-from siel_gateway.config_lines import TomlPath
 from siel_gateway.config_models import Config, MqttSink, SerialHeadRadio
 from siel_gateway.errors import Fault, KeyStoreError, SecretError
 from siel_gateway.keystore import KeyStore, open_configured

@@ -13,11 +13,11 @@ from pydantic import Field as Limits
 
 from siel_codecs.errors import SchemaError, SchemaFault
 from siel_codecs.schema.model import MAX_FIELD_BITS, MAX_FRAME_BYTES, Device, Frame, NodeInput, Number, Unit
-from siel_codecs.toml_lines import Path, dotted, line_index, line_of, syntax_line
+from siel_codecs.toml_lines import TomlPath, line_index, line_of, show_path, syntax_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path as FilePath
+    from pathlib import Path
 
 MAX_SCHEMA_BYTES: Final = 1 << 16
 MAX_FIELDS: Final = 64
@@ -101,7 +101,7 @@ class _Schema(_Table):
     field: Annotated[list[_Field], Limits(min_length=1, max_length=MAX_FIELDS)]
 
 
-def load_file(path: FilePath, name: str) -> Device:
+def load_file(path: Path, name: str) -> Device:
     """Read one schema file.
 
     Args:
@@ -136,30 +136,30 @@ def load_text(text: str, name: str, file: str = "<schema>") -> Device:
         raise SchemaError(file, [SchemaFault("", f"not TOML: {error}", syntax_line(str(error)))]) from None
     except RecursionError:
         raise SchemaError(file, [SchemaFault("", "nested too deeply")]) from None
-    index = line_index(text)
+    except (ValueError, ArithmeticError):
+        raise SchemaError(file, [SchemaFault("", "a number of thousands of digits")]) from None
     try:
         schema = _Schema.model_validate(tree)
     except ValidationError as error:
-        faults = [
-            _fault(index, tree, each["loc"], each["msg"].removeprefix("Value error, ")) for each in error.errors()
-        ]
-        raise SchemaError(file, faults) from None
-    found: list[tuple[Path, str]] = []
-    frame = _frame(schema, found)
+        found = [(each["loc"], each["msg"].removeprefix("Value error, ")) for each in error.errors()]
+    else:
+        found = []
+        frame = _frame(schema, found)
     if found:
+        index = line_index(text)
         raise SchemaError(file, [_fault(index, tree, path, reason) for path, reason in found])
     return Device(name, schema.title, schema.description, (frame,))
 
 
-def _fault(index: dict[Path, int], tree: dict[str, Any], path: Path, reason: str) -> SchemaFault:
-    where = dotted(path)
+def _fault(index: dict[TomlPath, int], tree: dict[str, Any], path: TomlPath, reason: str) -> SchemaFault:
+    where = show_path(path)
     if path[:1] == ("field",) and len(path) > 1 and isinstance(path[1], int):
         name = tree["field"][path[1]].get("name") if isinstance(tree["field"][path[1]], dict) else None
         where += f" ({name})" if isinstance(name, str) else ""
     return SchemaFault(where, reason, line_of(index, path))
 
 
-def _frame(schema: _Schema, found: list[tuple[Path, str]]) -> Frame:
+def _frame(schema: _Schema, found: list[tuple[TomlPath, str]]) -> Frame:
     version = schema.frame.version
     if version.value >> version.bits:
         found.append((("frame", "version"), f"{version.value} does not fit {version.bits} bits"))
@@ -167,7 +167,7 @@ def _frame(schema: _Schema, found: list[tuple[Path, str]]) -> Frame:
     node_names: set[str] = {"buf"}
     numbers = []
     for position, field in enumerate(schema.field):
-        here: Path = ("field", position)
+        here: TomlPath = ("field", position)
         if field.name in names:
             found.append(((*here, "name"), f"{field.name!r} is there twice"))
         if iskeyword(field.node.name):
@@ -183,7 +183,7 @@ def _frame(schema: _Schema, found: list[tuple[Path, str]]) -> Frame:
     return frame
 
 
-def _number(field: _Field, here: Path, found: list[tuple[Path, str]]) -> Number:
+def _number(field: _Field, here: TomlPath, found: list[tuple[TomlPath, str]]) -> Number:
     def fault(key: str, reason: str) -> None:
         found.append(((*here, key), reason))
 
