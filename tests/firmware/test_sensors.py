@@ -153,8 +153,30 @@ def test_conversion_is_exact_and_rounds_half_away_from_zero(raw: int) -> None:
     assert sht4x.humidity_centi(raw) == min(10000, max(0, rounded(100 * (-6 + Fraction(125 * raw, 65535)))))
 
 
-def test_conversion_needs_no_more_than_30_bits() -> None:
-    assert 3500 * 0xFFFF < 1 << 30
+class SmallInt(int):
+    """An integer that refuses to leave what a 32-bit MicroPython holds without allocation."""
+
+    def _checked(self, value: int) -> SmallInt:
+        assert -(1 << 30) <= value < 1 << 30, f"{value} would be allocated"
+        return SmallInt(value)
+
+    def __add__(self, other: int) -> SmallInt:
+        return self._checked(int(self) + other)
+
+    def __sub__(self, other: int) -> SmallInt:
+        return self._checked(int(self) - other)
+
+    def __rsub__(self, other: int) -> SmallInt:
+        return self._checked(other - int(self))
+
+    def __rmul__(self, other: int) -> SmallInt:
+        return self._checked(other * int(self))
+
+
+@pytest.mark.parametrize("raw", [0, 0x8000, 0xFFFF])
+def test_conversion_stays_in_small_integers(raw: int) -> None:
+    assert sht4x.temperature_centi(SmallInt(raw)) == sht4x.temperature_centi(raw)
+    assert sht4x.humidity_centi(SmallInt(raw)) == sht4x.humidity_centi(raw)
 
 
 @given(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF), st.integers(0, 47))

@@ -83,8 +83,10 @@ def _data(report: dict[str, Any], frame: DataFrame, phy: bytes, given: dict[str,
         "adr": frame.adr,
         "ack": frame.ack,
     }
-    report |= {"adr_ack_req": frame.adr_ack_req, "class_b": frame.class_b} if frame.uplink else {}
-    report |= {} if frame.uplink else {"f_pending": frame.f_pending}
+    if frame.uplink:
+        report |= {"adr_ack_req": frame.adr_ack_req, "class_b": frame.class_b}
+    else:
+        report["f_pending"] = frame.f_pending
     report |= {"f_opts": frame.f_opts.hex(), "frm_payload": frame.frm_payload.hex()}
     problem = ""
     if nwk_s_key is not None:
@@ -138,13 +140,11 @@ def _join_request(report: dict[str, Any], frame: JoinRequest, phy: bytes, given:
     if given["appkey"] is None:
         return ""
     report["mic_ok"] = join_request_mic(given["appkey"], phy) == frame.mic
+    if report["mic_ok"]:
+        return ""
     return (
-        ""
-        if report["mic_ok"]
-        else (
-            f"the MIC {frame.mic.hex()} does not fit the key of --appkey\n"
-            f"Either it is not the key of {frame.dev_eui}, or the frame was changed on its way."
-        )
+        f"the MIC {frame.mic.hex()} does not fit the key of --appkey\n"
+        f"Either it is not the key of {frame.dev_eui}, or the frame was changed on its way."
     )
 
 
