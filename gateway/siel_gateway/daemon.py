@@ -111,10 +111,11 @@ class Daemon:
             await self._serve(journal)
             log.info("gateway_stopped", report=self.report(), counters=self.counters, parts=self._part_counters())
         finally:
+            # No frame is taken from here on: it could use a number that is given back.
+            self._journal = None
             for counter, first_unused in self._edge.unused().items():
                 journal.give_back(counter, first_unused)
             await journal.close()
-            self._journal = None
 
     async def _load(self, journal: Journal) -> None:
         effects = self._edge.load(lambda table: journal.items(table).items(), self._services.monotonic_us())
@@ -274,7 +275,9 @@ class Daemon:
         if journal is None or not reservations:
             return
         try:
-            firsts = await journal.reserve_all([reservation.counter for reservation in reservations], BLOCK)
+            names = [reservation.counter for reservation in reservations]
+            used = {reservation.counter: reservation.at_least for reservation in reservations}
+            firsts = await journal.reserve(names, BLOCK, used)
         except CountersLostError as fault:
             # Without numbers nothing is transmitted; what is heard goes on being journalled and published
             self._counts["reservations_failed"] += len(reservations)

@@ -21,6 +21,8 @@ from pathlib import Path
 
 import msgspec
 
+from siel_gateway.messages import say
+
 
 class GatewayError(Exception):
     """Root of everything the gateway raises on purpose."""
@@ -96,4 +98,8 @@ class JournalFullError(GatewayError):
 
 
 class CountersLostError(GatewayError):
-    """The counters that must never repeat cannot be read or written."""
+    """The counters that must never repeat cannot be read or written; nothing may be transmitted."""
+
+    def __init__(self, path: Path, reason: object) -> None:
+        super().__init__(say("counters.lost", path=path, reason=reason))
+        self.path = path

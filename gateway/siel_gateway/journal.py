@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -253,28 +253,20 @@ class Journal:
 
     # -- numbers that must never repeat -------------------------------------------------------------------------------
 
-    async def reserve(self, name: str, block: int) -> int:
-        """Return ``first`` once it is on disk that ``first`` to ``first + block - 1`` are taken.
+    async def reserve(self, names: Sequence[str], block: int, at_least: Mapping[str, int] | None = None) -> list[int]:
+        """Return a ``first`` per name once it is on disk that ``first`` to ``first + block - 1`` are taken.
 
         Args:
-            name: Of the counter; a new one begins at 0.
-            block: How many numbers, 1 to 65536.
-
-        Raises:
-            CountersLostError: That cannot be made sure: do not transmit.
-        """
-        self._unused.pop(name, None)
-        return await self._services.run_blocking(lambda: self._numbers.reserve(name, block))
-
-    async def reserve_all(self, names: Sequence[str], block: int) -> list[int]:
-        """Do the same for many counters with one sync; return their firsts in the same order.
+            names: Of the counters; a new one begins at 0.
+            block: How many numbers of each, 1 to 65536.
+            at_least: Per name a number below which all were used, as far as the caller knows.
 
         Raises:
             CountersLostError: That cannot be made sure: do not transmit.
         """
         for name in names:
             self._unused.pop(name, None)
-        return await self._services.run_blocking(lambda: self._numbers.reserve_all(names, block))
+        return await self._services.run_blocking(lambda: self._numbers.reserve(names, block, at_least or {}))
 
     def give_back(self, name: str, first_unused: int) -> None:
         """Name the first number of the newest block that was not used; kept by :meth:`close`, so do it right before."""

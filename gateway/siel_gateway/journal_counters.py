@@ -21,6 +21,14 @@ SETTINGS: Final = (
 SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT, WITHOUT ROWID"
 )
+RESERVE: Final = (
+    # ?1 name, ?2 block, ?3 what was used for certain, ?4 where to go on when the counter does not know of that
+    "INSERT INTO counter VALUES (?1, ?4 + ?2) ON CONFLICT (name) DO UPDATE"
+    " SET next = CASE WHEN next < ?3 THEN ?4 ELSE next END + ?2 RETURNING next"
+)
+JUMP: Final = 1024
+"""Beyond the last use that the journal knows of there may be those of its last moments, which were not committed. A
+device follows a jump of its 16-bit FCntDown up to 65535."""
 
 
 class CounterStore:
@@ -56,47 +64,37 @@ class CounterStore:
                 db.close()
                 raise
         except (sqlite3.Error, OSError) as fault:
-            raise CountersLostError(f"{self.path}: {fault}") from fault
+            raise CountersLostError(self.path, fault) from fault
         self._db = db
 
-    def reserve(self, name: str, block: int) -> int:
-        """Return ``first``; the numbers ``first`` to ``first + block - 1`` are never returned again.
+    def reserve(self, names: Sequence[str], block: int, at_least: Mapping[str, int]) -> list[int]:
+        """Return a ``first`` per name; the numbers ``first`` to ``first + block - 1`` are never returned again.
 
         Args:
-            name: Of the counter; a new one begins at 0.
+            names: Of the counters; a new one begins at 0.
             block: 1 to 65536.
+            at_least: Per name what was used for certain; a counter that is below was lost, and jumps well beyond it.
 
         Raises:
-            CountersLostError: It cannot be made sure.
-        """
-        return self.reserve_all([name], block)[0]
-
-    def reserve_all(self, names: Sequence[str], block: int) -> list[int]:
-        """Do the same for many counters with one sync, in their order.
-
-        Raises:
-            CountersLostError: It cannot be made sure; none is reserved then.
+            CountersLostError: It cannot be made sure; none is reserved then. All share one sync.
         """
         if not 0 < block <= MAX_BLOCK:
             raise ValueError(f"block: {block}")
         if self._db is None:
-            raise CountersLostError(f"{self.path} is not open")
+            raise CountersLostError(self.path, "not open")
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            ends = [
-                self._db.execute(
-                    "INSERT INTO counter VALUES (?1, ?2)"
-                    " ON CONFLICT (name) DO UPDATE SET next = next + ?2 RETURNING next",
-                    (name, block),
-                ).fetchall()[0][0]
-                for name in names
-            ]
+            ends = []
+            for name in names:
+                used = at_least.get(name, 0)
+                ((end,),) = self._db.execute(RESERVE, (name, block, used, used and used + JUMP)).fetchall()
+                ends.append(int(end))
             self._db.execute("COMMIT")
         except sqlite3.Error as fault:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
-            raise CountersLostError(f"{self.path}: {fault}") from fault
-        return [int(end) - block for end in ends]
+            raise CountersLostError(self.path, fault) from fault
+        return [end - block for end in ends]
 
     def close(self, unused: Mapping[str, int]) -> None:
         """Let go; closing twice does nothing.
@@ -112,7 +110,7 @@ class CounterStore:
                 self._db.execute("UPDATE counter SET next = ?1 WHERE name = ?2 AND next > ?1", (number, name))
             self._db.execute("COMMIT")
         except sqlite3.Error as fault:
-            raise CountersLostError(f"{self.path}: {fault}") from fault
+            raise CountersLostError(self.path, fault) from fault
         finally:
             self._db.close()
             self._db = None

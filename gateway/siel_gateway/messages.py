@@ -95,6 +95,8 @@ ENGLISH: Final[dict[str, str]] = {
     "tls.missing": "there is no file {path}",
     "tls.unusable": "{path} is not a usable PEM certificate or unencrypted key ({reason})",
     "seal.broken": "a sealed record does not open with this key file",
+    "counters.lost": "cannot use {path} ({reason}), so nothing is transmitted. Look at its owner and the free space; "
+    "if it is damaged, move it away and restart: the counters go on behind what the journal knows",
     # -- this machine
     "machine.data_dir": "cannot write to {path}: {there} is no folder that this user may write to",
     "machine.no_port": "there is no serial port {path} ({reason}); plug the head in, or look in /dev/serial/by-id",

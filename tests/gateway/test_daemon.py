@@ -29,8 +29,9 @@ from siel_gateway import config as configuration
 from siel_gateway import gwmp
 from siel_gateway.daemon import JOURNAL_FILE, Daemon
 from siel_gateway.edge import Downlink
-from siel_gateway.errors import JournalInUseError
+from siel_gateway.errors import JournalFullError, JournalInUseError
 from siel_gateway.gwmp import Kind
+from siel_gateway.journal import Journal
 from siel_gateway.journal_store import JournalStore
 from siel_gateway.keystore import KeyStore
 from siel_gateway.log_limit import MAX_LINES, WINDOW_US, LogLimit
@@ -626,6 +627,47 @@ def test_without_counters_nothing_is_transmitted_and_everything_is_published(sit
             assert len(site.forwarder.downlinks) == before
             assert len(site.observations()) == 1
             assert site.daemon.counters["answers_refused"] == 1
+
+    site.bench.run(main())
+
+
+def test_no_frame_is_taken_while_the_journal_closes(
+    site: Site, monkeypatch: pytest.MonkeyPatch, make_frame: Any
+) -> None:
+    close, refused = Journal.close, []
+
+    async def closing(journal: Journal) -> None:
+        try:
+            site.daemon.receive(make_frame())
+        except JournalFullError as fault:
+            refused.append(fault)
+        await close(journal)
+
+    async def main() -> None:
+        monkeypatch.setattr(Journal, "close", closing)
+        async with site.running():
+            pass
+        assert refused, "numbers had been given back already"
+
+    site.bench.run(main())
+
+
+def test_lost_counters_go_on_behind_what_the_journal_knows(site: Site) -> None:
+    async def main() -> None:
+        async with site.running():
+            node = await site.join()
+            for _ in range(3):
+                await site.heard(node.uplink(confirmed=True))
+        (site.data_dir / f"{JOURNAL_FILE}.counters").unlink()
+        await site.restart()
+        async with site.running():
+            await site.heard(node.uplink(confirmed=True))
+            await site.join()
+        accepts = [decode_join_accept(APP_KEY, gwmp.decode_data(site.forwarder.downlinks[n][1].data)) for n in (0, -1)]
+        counters = [f_cnt_down(gwmp.decode_data(packet.data)) for _, packet in site.forwarder.downlinks[1:-1]]
+        assert counters[:3] == [0, 1, 2]
+        assert counters[3] > 2
+        assert accepts[1].join_nonce > accepts[0].join_nonce
 
     site.bench.run(main())
 

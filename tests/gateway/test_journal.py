@@ -20,6 +20,7 @@ from siel_gateway import journal_memory
 from siel_gateway.config_models import JournalConfig
 from siel_gateway.errors import CountersLostError, JournalFullError, JournalInUseError, JournalNewerError
 from siel_gateway.journal import Journal
+from siel_gateway.journal_counters import JUMP
 from siel_gateway.journal_schema import (
     FRAME_FIELDS,
     OBSERVATION_FIELDS,
@@ -277,7 +278,7 @@ class Model:
 
     async def reserve(self, block: int, _: bool) -> None:
         if self.bench.disk_fault is not disk_full:
-            first = await self.journal.reserve("f_cnt_down", block)
+            (first,) = await self.journal.reserve(["f_cnt_down"], block)
             assert first >= self.numbers_used
             self.numbers_used = first + block
 
@@ -395,7 +396,7 @@ def test_a_corrupt_file_is_set_aside_and_what_can_be_read_goes_on(
         journal = await Journal.open(path, bench)
         journal.put("edge", "session", b"precious")
         journal.add_frame(make_frame(sequence=1))
-        assert await journal.reserve("join_nonce", 10) == 0
+        assert await journal.reserve(["join_nonce"], 10) == [0]
         await journal.close()
         content = bytearray(path.read_bytes())
         if damage == "header":
@@ -413,7 +414,7 @@ def test_a_corrupt_file_is_set_aside_and_what_can_be_read_goes_on(
         assert journal.counters["set_aside"] == 1
         assert "j.db.corrupt-1767225600" in os.listdir(tmp_path)
         assert journal.get("edge", "session") == (b"precious" if damage == "rows" else None)
-        assert await journal.reserve("join_nonce", 10) == 10
+        assert await journal.reserve(["join_nonce"], 10) == [10]
         async with bench.running(journal.run()):
             journal.add_frame(make_frame(sequence=2))
             await journal.committed()
@@ -620,15 +621,15 @@ def test_state_is_read_through_what_is_not_committed_yet(bench: Any, tmp_path: P
 def test_a_clean_stop_keeps_the_exact_number_and_a_kill_skips_the_block(bench: Any, tmp_path: Path) -> None:
     async def main() -> None:
         journal = await Journal.open(tmp_path / "a" / "j.db", bench)
-        assert await journal.reserve("f_cnt_down/1", 16) == 0
-        assert await journal.reserve("f_cnt_down/2", 16) == 0
+        assert await journal.reserve(["f_cnt_down/1"], 16) == [0]
+        assert await journal.reserve(["f_cnt_down/2"], 16) == [0]
         killed = copy_of(tmp_path / "a" / "j.db", tmp_path / "b")
         journal.give_back("f_cnt_down/1", 3)
         await journal.close()
         clean, after_kill = await Journal.open(tmp_path / "a" / "j.db", bench), await Journal.open(killed, bench)
-        assert await clean.reserve("f_cnt_down/1", 16) == 3
-        assert await after_kill.reserve("f_cnt_down/1", 16) == 16
-        assert await clean.reserve("f_cnt_down/2", 16) == 16
+        assert await clean.reserve(["f_cnt_down/1"], 16) == [3]
+        assert await after_kill.reserve(["f_cnt_down/1"], 16) == [16]
+        assert await clean.reserve(["f_cnt_down/2"], 16) == [16]
         await clean.close()
         await after_kill.close()
 
@@ -638,12 +639,12 @@ def test_a_clean_stop_keeps_the_exact_number_and_a_kill_skips_the_block(bench: A
 def test_a_number_taken_after_the_give_back_is_not_given_out_again(bench: Any, tmp_path: Path) -> None:
     async def main() -> None:
         journal = await Journal.open(tmp_path / "j.db", bench)
-        await journal.reserve("n", 16)
+        await journal.reserve(["n"], 16)
         journal.give_back("n", 3)
-        assert await journal.reserve("n", 16) == 16
+        assert await journal.reserve(["n"], 16) == [16]
         await journal.close()
         journal = await Journal.open(tmp_path / "j.db", bench)
-        assert await journal.reserve("n", 1) == 32
+        assert await journal.reserve(["n"], 1) == [32]
         await journal.close()
 
     bench.run(main())
@@ -658,10 +659,23 @@ def test_without_readable_counters_nothing_can_be_reserved_and_the_rest_works(
         journal = await Journal.open(tmp_path / "j.db", bench)
         assert journal.counters["counters_lost"] == 1
         with pytest.raises(CountersLostError):
-            await journal.reserve("join_nonce", 16)
+            await journal.reserve(["join_nonce"], 16)
         async with bench.running(journal.run()):
             journal.add_frame(make_frame())
             await journal.committed()
+        await journal.close()
+
+    bench.run(main())
+
+
+def test_a_counter_that_is_below_what_was_used_jumps_beyond_it_and_others_do_not(bench: Any, tmp_path: Path) -> None:
+    async def main() -> None:
+        journal = await Journal.open(tmp_path / "j.db", bench)
+        assert await journal.reserve(["known", "older"], 16) == [0, 0]
+        used = {"known": 16, "older": 17, "lost": 5, "new": 0}
+        firsts = await journal.reserve(["known", "older", "lost", "new"], 16, used)
+        assert firsts == [16, 17 + JUMP, 5 + JUMP, 0]
+        assert await journal.reserve(["older", "lost"], 16, used) == [33 + JUMP, 21 + JUMP]
         await journal.close()
 
     bench.run(main())
@@ -672,10 +686,10 @@ def test_a_block_is_bounded(bench: Any, tmp_path: Path, block: int, fine: bool) 
     async def main() -> None:
         journal = await Journal.open(tmp_path / "j.db", bench)
         if fine:
-            assert await journal.reserve("n", block) == 0
+            assert await journal.reserve(["n"], block) == [0]
         else:
             with pytest.raises(ValueError, match="block"):
-                await journal.reserve("n", block)
+                await journal.reserve(["n"], block)
         await journal.close()
 
     bench.run(main())
@@ -732,7 +746,7 @@ async def main():
                 radio="roof", gateway_eui="0016c001f1500812", radio_session=1, sequence=sequence, counter_us=sequence,
                 gateway_us=sequence, received_ms=1, clock="none", frequency_hz=868100000, spreading_factor=7,
                 bandwidth_hz=125000, rssi_dbm=-60, snr_db=1.0, crc="ok", phy_payload=bytes(20)))
-        first = await journal.reserve("f_cnt_down", 2)
+        (first,) = await journal.reserve(["f_cnt_down"], 2)
         await journal.committed()
         print(sequence, first + 1, flush=True)
 
@@ -754,7 +768,8 @@ def test_a_killed_process_loses_nothing_that_it_has_promised(bench: Any, tmp_pat
         frames = [frame.sequence for _, frame in await journal.frames_after(0, 10_000)]
         assert frames == list(range(1, len(frames) + 1))
         assert len(frames) >= promised >= 12 * 7
-        assert await journal.reserve("f_cnt_down", 1) > number
+        (first,) = await journal.reserve(["f_cnt_down"], 1)
+        assert first > number
         await journal.close()
 
     bench.run(main())
@@ -765,12 +780,12 @@ def test_many_counters_are_reserved_with_one_sync(bench: Any, tmp_path: Path) ->
         journal = await Journal.open(tmp_path / "j.db", bench)
         jobs: list[None] = []
         bench.disk_fault = lambda: jobs.append(None)
-        assert await journal.reserve_all(["a", "b"], 16) == [0, 0]
-        assert await journal.reserve_all(["b", "c", "b"], 16) == [16, 0, 32]
+        assert await journal.reserve(["a", "b"], 16) == [0, 0]
+        assert await journal.reserve(["b", "c", "b"], 16) == [16, 0, 32]
         assert len(jobs) == 2
-        assert await journal.reserve("a", 16) == 16
+        assert await journal.reserve(["a"], 16) == [16]
         with pytest.raises(ValueError, match="block"):
-            await journal.reserve_all(["a"], 0)
+            await journal.reserve(["a"], 0)
         await journal.close()
 
     bench.run(main())

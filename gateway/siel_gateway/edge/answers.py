@@ -76,6 +76,7 @@ class Answers:
         if value is None or not 0 <= value - session.f_cnt_down_base <= _MAX_F_CNT:
             effects.event("no_f_cnt_down", dev_eui=dev_eui)
             return "answers_refused"
+        session.counters.last_down = value
         request_id = f"down-{dev_eui}-{value}"
         phy_payload = encode_data_down(
             session.nwk_s_key,

@@ -17,15 +17,23 @@ class Reservation(msgspec.Struct, frozen=True):
     """Ask the journal for :data:`BLOCK` numbers of ``counter``, then call :meth:`EdgeServer.grant`."""
 
     counter: str
+    at_least: int = 0
+    """Numbers below this are known to be used, whatever the counter's file says."""
 
 
 class Blocks:
-    """What is left of one counter's reserved numbers."""
+    """What is left of one counter's reserved numbers.
 
-    __slots__ = ("_asked", "_end", "_left", "_ranges", "counter")
+    Attributes:
+        counter: Its name in the journal.
+        at_least: Numbers below this were used in an earlier life.
+    """
+
+    __slots__ = ("_asked", "_end", "_left", "_ranges", "at_least", "counter")
 
     def __init__(self, counter: str) -> None:
         self.counter = counter
+        self.at_least = 0
         self._ranges = deque[tuple[int, int]]()
         self._left = 0
         self._end = 0
@@ -50,7 +58,7 @@ class Blocks:
         if self._asked or self._left >= _LOW_WATER:
             return None
         self._asked = True
-        return Reservation(self.counter)
+        return Reservation(self.counter, self.at_least)
 
     def grant(self, first: int, block: int) -> None:
         """Take over the numbers ``first`` to ``first + block - 1``, which are reserved on disk.

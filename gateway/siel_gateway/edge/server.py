@@ -113,6 +113,7 @@ class EdgeServer:
         effects = Effects()
         for dev_eui in self._sessions.load(items, now_us):
             effects.event("edge_state_unreadable", dev_eui=dev_eui, what="session")
+        self._note_used_numbers()
         for dev_eui in self._queues.load(items(QUEUES)):
             effects.event("edge_state_unreadable", dev_eui=dev_eui, what="queue")
         self._addresses = dict(items(SETTINGS)).get(_BLOCK_KEY, b"")
@@ -120,6 +121,15 @@ class EdgeServer:
             self._addresses = dev_addr.random_block(self._net_id, self._random_bytes)
             effects.puts.append((SETTINGS, _BLOCK_KEY, self._addresses))
         return effects
+
+    def _note_used_numbers(self) -> None:
+        """The journal is a second witness, should the file of the counters be lost or older."""
+        for dev_eui, device in self._sessions.devices.items():
+            sessions = [session for session in device.slots if session is not None]
+            self._f_cnt_down[dev_eui].at_least = max((session.next_down for session in sessions), default=0)
+            # JoinNonce is one more than its number.
+            nonces = [session.counters.join_nonce for session in sessions]
+            self._join_nonces.at_least = max(self._join_nonces.at_least, *nonces, 0)
 
     def initial_reservations(self) -> list[Reservation]:
         """Return the reservations that must be granted before the first frame."""

@@ -70,6 +70,8 @@ class Counters(msgspec.Struct, array_like=True):
     """The mask of a LinkADRReq that still waits for its answer, -1 for none."""
     refused_mask: int = -1
     """A mask the device has refused, -1 for none."""
+    last_down: int = -1
+    """The last of the device's reserved downlink numbers that was used, -1 before the first."""
 
 
 class Session:
@@ -90,6 +92,11 @@ class Session:
     def key(self) -> str:
         """Its key in the journal's tables."""
         return f"{self.device.config.dev_eui}/{self.slot}"
+
+    @property
+    def next_down(self) -> int:
+        """The device's reserved downlink numbers below this are used or belong to an earlier session."""
+        return max(self.f_cnt_down_base, self.counters.last_down + 1)
 
     def save(self, effects: Effects) -> None:
         """Put the changing part into the batch."""
