@@ -132,7 +132,6 @@ class MicroPythonBoard:
         self._ask_busy = False
         self._wake: Event | None = None
         self._wakes_on_line = False
-        self._wakes_on_byte = False
         self._room = 0
         self._present_us = 0
         self._reset_cause = 1
@@ -309,7 +308,7 @@ class MicroPythonBoard:
             while at < len(requests):
                 op, argument, t_us, data = requests[at]
                 if op in (_WAIT_FOR_LINE, _SLEEP):
-                    self._wait(op == _WAIT_FOR_LINE, argument, t_us, _TIME.unpack(data)[0])
+                    self._wait(argument, t_us, _TIME.unpack(data)[0])
                     return
                 if world.changes != seen:
                     free_us, seen = world.free_until_us(), world.changes
@@ -328,11 +327,15 @@ class MicroPythonBoard:
                 at += 1
             requests, at = self._exchange(_GRANT, 0, answer), 0
 
-    def _wait(self, wakes: bool, room: int, present_us: int, t_us: int) -> None:
-        ready = self._irq_us or (wakes and any(uart.waiting for uart in self.uarts.values()))
+    def _wait(self, room: int, present_us: int, t_us: int) -> None:
+        """Sleep until ``t_us``, an interrupt, or a byte on a UART that has ``room``: one that the process has emptied.
+
+        Bytes on another one are no news: whoever polls it does not wait at all, and whoever does not must not wake.
+        """
+        news = any(uart.waiting and room >> number & 1 for number, uart in self.uarts.items())
         self._wakes_on_line = True
-        self._wakes_on_byte = wakes
         self._room = room
+        ready = self._irq_us or news
         self._wake = self.world.at(present_us if ready else t_us, self._resume)
         self._present_us = present_us
 
@@ -430,15 +433,15 @@ class MicroPythonBoard:
         """Let the other side of UART ``number`` send ``data``; it arrives at the speed of the line."""
         uart = self.uarts[number]
         uart.rx_free_us = max(uart.rx_free_us, self.world.now_us) + self._line_time_us(uart, len(data))
-        self.world.at(uart.rx_free_us, self._uart_arrive, uart, data)
+        self.world.at(uart.rx_free_us, self._uart_arrive, number, uart, data)
 
-    def _uart_arrive(self, uart: Uart, data: bytes) -> None:
+    def _uart_arrive(self, number: int, uart: Uart, data: bytes) -> None:
         if not self.running or not uart.opened:
             return
         room = uart.rx_limit_bytes - len(uart.waiting)
         uart.overflow_bytes += max(0, len(data) - room)
         uart.waiting += data[: max(0, room)]
-        if self._wakes_on_line and self._wakes_on_byte:
+        if self._room >> number & 1:
             self._wake_up()
 
     @staticmethod

@@ -104,6 +104,26 @@ def test_uart_bytes_take_the_time_of_the_line_both_ways_and_wake_a_poll(boot: Bo
     assert t_us == pytest.approx(1_000_000 + 2 * 10 * 10 * 1_000_000 // 9600, abs=500)
 
 
+def test_bytes_that_nobody_polls_neither_hold_time_nor_end_a_wait(boot: Boot) -> None:
+    world, talker, asker = World(1), Peer(), Peer()
+    board = boot(
+        world,
+        "import machine, select, time\n"
+        "talker = machine.UART(1, 9600)\nasker = machine.UART(0, 9600)\n"
+        "poll = select.poll()\npoll.register(asker, select.POLLIN)\n"
+        "start = time.ticks_ms()\n"
+        "print(len(poll.poll(5000)), time.ticks_diff(time.ticks_ms(), start) >= 5000)\n"
+        "print(len(poll.poll(5000)), asker.read(), talker.any())\ntime.sleep(9)\n",
+        wiring=Wiring(uarts={0: asker, 1: talker}),
+    )
+    for number in range(60):
+        world.at(100_000 * number, lambda: talker.send(b"tick"))
+    world.at(6_000_000, lambda: asker.send(b"?"))
+    world.run(10_000_000)
+    assert [text for _, text in lines_of(board)] == ["0 True", "1 b'?' 240"]
+    assert lines_of(board)[1][0] == pytest.approx(6_000_000 + 1042, abs=500)
+
+
 def test_what_a_full_uart_buffer_does_not_take_is_lost_and_counted(boot: Boot) -> None:
     world, peer = World(1), Peer()
     board = boot(
