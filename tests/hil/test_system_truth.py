@@ -126,3 +126,15 @@ def test_a_sensor_that_recovers_is_there_again(testbed: Testbed, node: Make) -> 
 
     testbed.run(story)
     assert [set(observation.data) for observation in testbed.observations] == [set(), {"temperature", "humidity"}]
+
+
+def test_a_sensor_that_never_stops_talking_disturbs_nothing(testbed: Testbed, node: Make) -> None:
+    """Its supply cannot be switched: stale bytes wait in the UART whenever the node wakes."""
+    site = node("water_level", confirmed=1)
+    switch = site.sensor.level
+    site.sensor.level = lambda t_us, value: switch(t_us, 1)
+    testbed.gateway()
+    testbed.play(lambda: len(testbed.observations) >= 4)
+    assert all("distance" in observation.data for observation in testbed.observations)
+    said = [line for line in site.lines if "acknowledged=True" in line]
+    assert len(said) >= 3
