@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -153,24 +154,17 @@ def test_conversion_is_exact_and_rounds_half_away_from_zero(raw: int) -> None:
     assert sht4x.humidity_centi(raw) == min(10000, max(0, rounded(100 * (-6 + Fraction(125 * raw, 65535)))))
 
 
+def checked(name: str) -> Any:
+    def operation(self: int, other: int) -> int:
+        result = getattr(int, name)(self, other)
+        assert -(1 << 30) <= result < 1 << 30, f"a 32-bit MicroPython allocates {result}"
+        return SmallInt(result)
+
+    return operation
+
+
 class SmallInt(int):
-    """An integer that refuses to leave what a 32-bit MicroPython holds without allocation."""
-
-    def _checked(self, value: int) -> SmallInt:
-        assert -(1 << 30) <= value < 1 << 30, f"{value} would be allocated"
-        return SmallInt(value)
-
-    def __add__(self, other: int) -> SmallInt:
-        return self._checked(int(self) + other)
-
-    def __sub__(self, other: int) -> SmallInt:
-        return self._checked(int(self) - other)
-
-    def __rsub__(self, other: int) -> SmallInt:
-        return self._checked(other - int(self))
-
-    def __rmul__(self, other: int) -> SmallInt:
-        return self._checked(other * int(self))
+    __add__, __sub__, __rsub__, __rmul__ = map(checked, ("__add__", "__sub__", "__rsub__", "__rmul__"))
 
 
 @pytest.mark.parametrize("raw", [0, 0x8000, 0xFFFF])
