@@ -29,27 +29,47 @@ class BackgroundWriter:
     def __init__(self, descriptor: int, name: str) -> None:
         self._descriptor = descriptor
         self._jobs: queue.SimpleQueue[tuple[bytes, Future[None]]] = queue.SimpleQueue()
+        self._count_lock = threading.Lock()
+        self._pending_bytes = 0
         threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much was given to :meth:`write` and is neither written nor given up."""
+        return self._pending_bytes
 
     def write(self, data: bytes) -> Future[None]:
         """Return what is done when all of ``data`` is written; it fails with ``OSError``."""
         done: Future[None] = Future()
+        self._count(len(data))
         self._jobs.put((data, done))
         return done
+
+    def _count(self, change_bytes: int) -> None:
+        with self._count_lock:
+            self._pending_bytes += change_bytes
 
     def _work(self) -> None:
         while True:
             data, done = self._jobs.get()
-            if not done.set_running_or_notify_cancel():
-                continue
-            rest = memoryview(data)
-            try:
-                while rest:
-                    rest = rest[os.write(self._descriptor, rest) :]
-            except OSError as fault:
-                done.set_exception(fault)
+            if done.set_running_or_notify_cancel():
+                fault = self._write_all(data)
+                self._count(-len(data))
+                if fault is None:
+                    done.set_result(None)
+                else:
+                    done.set_exception(fault)
             else:
-                done.set_result(None)
+                self._count(-len(data))
+
+    def _write_all(self, data: bytes) -> OSError | None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError as fault:
+            return fault
+        return None
 
 
 class BackgroundStream(io.TextIOBase):
@@ -66,7 +86,6 @@ class BackgroundStream(io.TextIOBase):
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._line = ""
-        self._pending_bytes = 0
         self._lost = 0
 
     def isatty(self) -> bool:
@@ -86,20 +105,14 @@ class BackgroundStream(io.TextIOBase):
         return len(text)
 
     def _put(self, line: str) -> None:
-        if self._pending_bytes >= self._max_bytes:
+        if self._writer.pending_bytes >= self._max_bytes:
             self._lost += 1
             return
         if self._lost:
             lost = json.dumps({"event": "log_lines_lost", "level": "warning", "count": self._lost})
             line = f"{lost}\n{line}"
             self._lost = 0
-        data = f"{line}\n".encode(errors="backslashreplace")
-        self._pending_bytes += len(data)
-        self._writer.write(data).add_done_callback(lambda _: self._written(len(data)))
-
-    def _written(self, length: int) -> None:
-        with self._lock:
-            self._pending_bytes -= length
+        self._writer.write(f"{line}\n".encode(errors="backslashreplace"))
 
     def finish(self, timeout_s: float) -> None:
         """Wait until everything is written, at most ``timeout_s``."""

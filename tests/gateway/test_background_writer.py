@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -91,6 +92,21 @@ def test_a_stream_that_nobody_reads_takes_a_bound_and_counts_what_it_loses(pipe:
     assert last == "after"
     assert {*kept} == {line.strip()}
     assert json.loads(lost) == {"event": "log_lines_lost", "level": "warning", "count": 1000 - len(kept)}
+
+
+def test_a_stream_that_is_read_at_once_never_stops(pipe: tuple[int, int]) -> None:
+    near, far = pipe
+    switch_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # the thread often has written before write() has returned
+    try:
+        with open(far, "w", closefd=False) as file:
+            stream = BackgroundStream(file, max_bytes=1 << 30)
+            for number in range(2000):
+                stream.write(f"{number}\n")
+                if number % 100 == 99:
+                    read_until(near, b"%d\n" % number)
+    finally:
+        sys.setswitchinterval(switch_s)
 
 
 def test_a_terminal_is_told_from_a_file() -> None:
