@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
@@ -243,13 +244,17 @@ class Daemon:
         for joined in effects.joins:
             for sink in self._sinks:
                 sink.joined(joined)
-        for delivery in effects.deliveries:
-            self._deliver(delivery)
+        if effects.deliveries:
+            journal.committed().add_done_callback(functools.partial(self._deliver, effects.deliveries))
 
-    def _deliver(self, delivery: Delivery) -> None:
-        edge_log.info("downlink_delivery", **_fields(delivery))
-        for sink in self._sinks:
-            sink.delivered(delivery)
+    def _deliver(self, deliveries: Sequence[Delivery], committed: asyncio.Future[None]) -> None:
+        """Tell operators what became of their downlinks, now that a kill cannot make it untrue."""
+        if committed.cancelled():
+            return
+        for delivery in deliveries:
+            edge_log.info("downlink_delivery", **_fields(delivery))
+            for sink in self._sinks:
+                sink.delivered(delivery)
 
     def _log_event(self, name: str, fields: dict[str, Any]) -> None:
         allowed, left_out = self._limit.allow(name, self._services.monotonic_us())

@@ -457,7 +457,12 @@ def test_operators_downlink_goes_out_after_the_next_uplink(site: Site) -> None:
         async with site.running():
             node = await site.join()
             expires_ms = site.bench.utc_ms() + 60_000
-            site.daemon.enqueue(DEV_EUI, Downlink(id="a", f_port=3, payload=b"open", expires_ms=expires_ms))
+            with capture_logs() as logs:
+                site.daemon.enqueue(DEV_EUI, Downlink(id="a", f_port=3, payload=b"open", expires_ms=expires_ms))
+                await asyncio.sleep(0.015)
+                assert logs == [], "a kill now would make it untrue that it is queued"
+                await asyncio.sleep(0.015)
+                assert [line["event"] for line in logs] == ["downlink_delivery"]
             with capture_logs() as logs:
                 await site.heard(node.uplink())
             frame = parse_phy(gwmp.decode_data(site.forwarder.downlinks[-1][1].data))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import functools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -39,7 +40,7 @@ HANG_S = 30.0
 """A guard against a test that waits for ever, no measure of anything."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def broker() -> Iterator[PrivateBroker]:
     with PrivateBroker() as started:
         yield started
@@ -116,6 +117,7 @@ class Rig:
 
     def command(self, dev_eui: str, downlink: Downlink) -> None:
         self.commands.append((dev_eui, downlink))
+        self.journal.put("command", downlink.id, downlink.payload)
         self.commanded.set()
 
     def observe(self, *sinks: Mqtt, count: int = 1) -> None:
@@ -420,6 +422,44 @@ def test_a_command_that_comes_twice_is_carried_out_once(broker: PrivateBroker, r
         assert len(rig.commands) == 1
         assert [body["outcome"] for body in bodies] == ["queued", "queued"]
         assert sink.counters["commands_repeated"] == 2
+
+    run(body)
+
+
+def test_a_command_that_did_not_reach_the_disk_comes_again(
+    broker: PrivateBroker, run: Run[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(rig: Rig) -> None:
+        blocking, disk = rig.services.run_blocking, asyncio.Event()
+
+        async def stuck(job: Callable[[], T]) -> T:
+            await disk.wait()
+            return await blocking(job)
+
+        monkeypatch.setattr(rig.services, "run_blocking", stuck)
+        try:
+            async with watching(broker.port) as watcher, asyncio.timeout(HANG_S):
+                await lives(rig, watcher, disk)
+        finally:
+            disk.set()
+        assert [downlink.id for _, downlink in rig.commands] == ["a", "a", "a", "b"]
+
+    async def lives(rig: Rig, watcher: Watcher, disk: asyncio.Event) -> None:
+        for life in range(2):
+            async with running(rig.sink(broker.url)) as sink:
+                await until(functools.partial(getattr, sink, "connected"))
+                if life == 0:
+                    await watcher.client.publish(DOWN, command(), qos=1)
+                await rig.commanded.wait()
+                rig.commanded.clear()
+        disk.set()
+        async with running(rig.sink(broker.url)):
+            await rig.commanded.wait()
+            await asyncio.shield(rig.journal.committed())
+        async with running(rig.sink(broker.url)) as sink:
+            await until(lambda: sink.connected)
+            await watcher.client.publish(DOWN, command(id="b"), qos=1)
+            await until(lambda: len(rig.commands) > 3)
 
     run(body)
 

@@ -41,7 +41,10 @@ class DownlinkQueue:
         return len(self._stored.waiting)
 
     def add(self, downlink: Downlink, now_ms: int, effects: Effects) -> None:
-        """Queue ``downlink`` or refuse it; the delivery says which."""
+        """Queue ``downlink`` or refuse it; the delivery says which. One that waits already may come again."""
+        if downlink in self._stored.waiting:
+            self._deliver(effects, downlink.id, "queued")
+            return
         reason = self._fault(downlink, now_ms)
         if reason == "EXPIRED":
             self._deliver(effects, downlink.id, "expired")

@@ -1,12 +1,14 @@
 """Sink ``mqtt``: Observations, joins and delivery reports to a broker; commands for devices from it.
 
-QoS 1 both ways, MQTT 3.1.1, one session that the broker keeps, so that a command waits for a gateway that is away.
+QoS 1 both ways, MQTT 3.1.1, one session that the broker keeps, so that a command waits for a gateway that is away, and
+comes again to one that was killed before it was on disk.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import re
 from collections import Counter, OrderedDict, deque
@@ -29,7 +31,7 @@ from siel_gateway.secrets import read_secret, tls_context
 from siel_gateway.services import Services
 from siel_gateway.sinks.commands import MAX_COMMAND_BYTES, read_command
 from siel_gateway.sinks.feed import Feed, ObservationLog
-from siel_gateway.sinks.mqtt_window import WINDOW, PublishWindow
+from siel_gateway.sinks.mqtt_window import WINDOW, PublishWindow, acknowledge, acknowledge_by_hand
 
 PREFIX: Final = "siel/v1"
 MAX_EVENTS: Final = 256
@@ -113,6 +115,7 @@ class Mqtt:
         self._services = services
         self._codecs = codecs
         self._command = command
+        self._journal = journal
         self._feed = Feed(f"sink:{config.name}", journal)
         self._limit = LogLimit()
         self._events: deque[tuple[str, bytes]] = deque()
@@ -188,6 +191,7 @@ class Mqtt:
             max_inflight_messages=WINDOW,
             tls_context=self._tls,
         )
+        acknowledge_by_hand(client)
         with self._services.outside_work():
             await client.__aenter__()
         try:
@@ -255,8 +259,9 @@ class Mqtt:
             payload = message.payload
             if not _EUI.fullmatch(dev_eui) or not isinstance(payload, bytes) or len(payload) > MAX_COMMAND_BYTES:
                 self._malformed(dev_eui[:16])
-                continue
-            self._take(dev_eui, payload, retained=message.retain)
+            else:
+                self._take(dev_eui, payload, retained=message.retain)
+            self._journal.committed().add_done_callback(functools.partial(_acknowledge_command, client, message))
 
     def _take(self, dev_eui: str, payload: bytes, *, retained: bool) -> None:
         self.counters["commands"] += 1
@@ -294,6 +299,12 @@ class Mqtt:
     def _report(self, delivery: Delivery) -> None:
         message = _AckMessage(delivery.id, delivery.outcome, delivery.reason, delivery.slack_us)
         self._add_event(f"{self._prefix}/device/{delivery.dev_eui}/down/ack", msgspec.json.encode(message))
+
+
+def _acknowledge_command(client: aiomqtt.Client, message: aiomqtt.Message, committed: asyncio.Future[None]) -> None:
+    """Let the broker forget a command: what became of it is on disk."""
+    if not committed.cancelled():
+        acknowledge(client, message)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
