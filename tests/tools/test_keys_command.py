@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,3 +118,33 @@ def test_a_store_that_is_none_is_told(folder: Path) -> None:
     result = keys("list", *STORE)
     assert result.exit_code == 2
     assert "not a key store" in result.stderr
+
+
+OPENING = """
+import ctypes, resource, sys
+from siel_gateway.keystore import KeyStore
+from siel_tools.main import main
+
+open_with = KeyStore.open_with
+
+def opening(*arguments):
+    get_dumpable = 3
+    dumpable = ctypes.CDLL(None).prctl(get_dumpable, 0, 0, 0, 0)
+    print("opening", dumpable, *resource.getrlimit(resource.RLIMIT_CORE), flush=True)
+    return open_with(*arguments)
+
+KeyStore.open_with = opening
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments", [("keys", "new", "--dev-eui", "1" * 16), ("keys", "list"), ("gateway", "check"), ("gateway", "run")]
+)
+def test_no_core_dump_can_carry_a_key_from_the_moment_the_store_is_opened(
+    folder: Path, arguments: tuple[str, ...]
+) -> None:
+    (folder / "siel.toml").write_text(f'{CONFIG}[[device]]\ndev_eui = "{"9" * 16}"\ncodec = "siel/climate"\n')
+    assert keys("new", "--dev-eui", EUI).exit_code == 0
+    ended = subprocess.run([sys.executable, "-c", OPENING, *arguments], capture_output=True, text=True, check=False)
+    assert "opening 0 0 0" in ended.stdout.splitlines(), ended.stderr

@@ -70,7 +70,6 @@ def run(config_file: Path, as_json: bool) -> None:
     if config is None or preflight is None or preflight.key_store is None or faults:
         _print_faults(faults)
         sys.exit(USAGE)
-    _keep_memory_private()
     os.umask(_PRIVATE)
     log = BackgroundStream(sys.stderr)
     set_up_logging(cast("TextIO", log), as_json=as_json or None)
@@ -117,27 +116,13 @@ async def _serve(config: Config, key_store: KeyStore) -> None:
         await daemon.run()
 
 
-def _keep_memory_private() -> None:
-    """Let no core dump carry the keys to a disk; a limit of size alone does not hold where cores go to a pipe.
-
-    Source: core(5), "Piping core dumps to a program"; prctl(2), PR_SET_DUMPABLE.
-    """
-    import ctypes
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    set_dumpable = 4
-    try:
-        ctypes.CDLL(None).prctl(set_dumpable, 0, 0, 0, 0)
-    except (AttributeError, OSError):  # not Linux
-        return
-
-
 def _look(config_file: Path) -> tuple[Config | None, Preflight | None, Sequence[Fault]]:
     from siel_gateway import config
     from siel_gateway.errors import ConfigError
     from siel_gateway.preflight import Preflight
+    from siel_tools.commands._private_memory import keep_memory_private
 
+    keep_memory_private()
     try:
         loaded = config.load(config_file)
         preflight = Preflight(loaded, os.environ)

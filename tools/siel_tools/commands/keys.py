@@ -62,7 +62,9 @@ def new(
     from siel_gateway.errors import KeyStoreError
     from siel_gateway.keystore import locked
     from siel_gateway.messages import say
+    from siel_tools.commands._private_memory import keep_memory_private
 
+    keep_memory_private()
     keys = _which(config_file, store, key_file)
     try:
         with locked(keys.store):
@@ -92,7 +94,9 @@ def list_keys(config_file: Path | None, store: Path | None, key_file: Path | Non
     from siel_gateway.errors import KeyStoreError
     from siel_gateway.keystore import open_configured
     from siel_gateway.messages import say
+    from siel_tools.commands._private_memory import keep_memory_private
 
+    keep_memory_private()
     keys = _which(config_file, store, key_file)
     try:
         infos = open_configured(keys, os.environ).infos()
