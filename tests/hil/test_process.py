@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from siel_hil import process as process_module
+from siel_hil import child_line
 from siel_hil.errors import ParticipantError
 from siel_hil.flash import format_flash
 from siel_hil.parts import find_micropython
@@ -207,7 +207,7 @@ def test_a_killed_process_voids_the_run(boot: Boot) -> None:
 
 
 def test_a_process_that_spins_without_a_word_voids_the_run(boot: Boot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_module, "HANG_LIMIT_S", 1)
+    monkeypatch.setattr(child_line, "HANG_LIMIT_S", 1)
     world = World(1)
     boot(world, "while True:\n    pass\n")
     with pytest.raises(ParticipantError, match="hung"):

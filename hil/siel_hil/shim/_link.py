@@ -24,7 +24,8 @@ CALL_US = const(10)  # what a call of MicroPython costs on a 133 MHz RP2040, abo
 NEVER = const(1 << 60)
 _TICKS_MASK = const(0x3FFFFFFF)  # the period of RP2040 and ESP32
 
-_file = open(int(sys.argv[1]), "r+b")
+_in = open(int(sys.argv[1]), "rb")
+_out = open(int(sys.argv[2]), "wb")
 _queue = bytearray(_ROOM)
 _queued = 0
 _buffer = bytearray(16 + _LARGEST + 64)
@@ -72,9 +73,9 @@ def exchange(op, argument=0, data=b""):
     # Returns the answer's payload length; the bytes are in `payload`.
     global now_us, _queued, _last_exchange_us, _free_until_us
     _put(op, argument, data)
-    _file.write(_queue, _queued)
+    _out.write(_queue, _queued)
     _queued = 0
-    if _file.readinto(_first) != 16 + _INLINE:
+    if _in.readinto(_first) != 16 + _INLINE:
         raise SystemExit  # the coordinator is gone
     now_us = _last_exchange_us = struct.unpack_from("<Q", _buffer, 8)[0]
     answer = struct.unpack_from("<Q", _buffer)[0]
@@ -85,7 +86,7 @@ def exchange(op, argument=0, data=b""):
 def _take(kind, mask, length):
     global uart_waiting
     if length > _INLINE:
-        _file.readinto(_rest[: length - _INLINE])
+        _in.readinto(_rest[: length - _INLINE])
     if kind == _END:
         raise SystemExit
     if kind == _IDLE or mask > 127:

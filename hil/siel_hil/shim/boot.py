@@ -1,4 +1,5 @@
-# Start of an emulated board: argv = fd of the coordinator, image folder, flash file. The wiring comes as first answer.
+# Start of an emulated board: argv = fds from and to the coordinator, image folder, flash file. The wiring comes as
+# first answer.
 # Mounts the image read-only at /rom and the flash at /, as a board with frozen modules looks, and runs main.
 import builtins
 import io
@@ -37,7 +38,7 @@ def _start(image, flash_path):
 
 
 try:
-    _start(sys.argv[2], sys.argv[3])
+    _start(sys.argv[3], sys.argv[4])
     _link.exchange(ord("Y"), 0, b"main ended")
 except SystemExit:
     pass
