@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from siel_hil import child_line
+from siel_hil import process as process_module
 from siel_hil.errors import ParticipantError
 from siel_hil.flash import format_flash
 from siel_hil.parts import find_micropython
@@ -238,3 +240,200 @@ def test_two_boards_never_see_effects_before_causes(boot: Boot) -> None:
     assert [n for n, _ in seen] == list(range(50))
     for n, ticks in seen:
         assert (n + 1) * 10_000 < ticks < (n + 1) * 10_000 + 3000
+
+
+class Lamp:
+    """An output pin's watcher."""
+
+    def __init__(self, seen: list[tuple[int, object]]) -> None:
+        self._seen = seen
+
+    def level(self, t_us: int, value: int) -> None:
+        self._seen.append((t_us, value))
+
+
+class Chip:
+    """An SPI device that says one thing about BUSY and, when told to, does another."""
+
+    steady_busy_us: Mapping[int, int] = {1: 30}
+
+    def __init__(self) -> None:
+        self.on_dio1: Callable[[], None] = lambda: None
+        self.busy_until_us = 0
+        self.asleep = False
+        self.dio1_level = 0
+        self.busy_us = 30
+        self.commands: list[tuple[int, bytes]] = []
+        self._bytes = b""
+
+    def select(self, t_us: int) -> None:
+        self._bytes = b""
+
+    def transfer(self, t_us: int, mosi: bytes) -> bytes:
+        self._bytes += mosi
+        return bytes(len(mosi))
+
+    def deselect(self, t_us: int) -> None:
+        self.commands.append((t_us, self._bytes))
+        self.busy_until_us = t_us + self.busy_us
+
+    def reset(self, t_us: int) -> None:
+        pass
+
+
+PINS = {"cs": 1, "busy": 2, "dio1": 3, "reset": 4}
+CHIP = (
+    "import machine, time\n"
+    "spi = machine.SPI(0)\ncs = machine.Pin(1, 1, value=1)\nbusy = machine.Pin(2)\ndio1 = machine.Pin(3)\n"
+    "def command(data):\n    cs(0)\n    spi.write(data)\n    cs(1)\n"
+)
+
+
+def count_messages(board: MicroPythonBoard) -> list[int]:
+    """Count what the board asks for, each with the posted requests before it."""
+    sizes, receive = list[int](), board._receive
+
+    def counted() -> list[process_module.Request]:
+        requests = receive()
+        sizes.append(len(requests))
+        return requests
+
+    board._receive = counted  # type: ignore[method-assign]
+    return sizes
+
+
+def test_what_is_posted_happens_at_its_own_time_among_what_others_do(boot: Boot) -> None:
+    world, seen = World(1), list[tuple[int, object]]()
+    board = boot(
+        world,
+        "import machine, time\npin = machine.Pin(7, 1)\n"
+        "for _ in range(4):\n    pin(1)\n    time.sleep_us(500)\n    pin(0)\n    time.sleep_us(500)\ntime.sleep(9)\n",
+        wiring=Wiring(outputs=[(7, Lamp(seen))]),
+    )
+    sizes = count_messages(board)
+    for t_us in range(0, 6000, 100):
+        world.at(t_us, lambda t_us=t_us: seen.append((t_us, "other")))
+    world.run(10_000)
+    assert [what for _, what in seen if what != "other"] == [1, 0] * 4
+    times = [t_us for t_us, _ in seen]
+    assert times == sorted(times)
+    switched = [t_us for t_us, what in seen if what != "other"]
+    assert [b - a for a, b in pairwise(switched)] == [510] * 7
+    assert max(sizes) == 9, "eight switches travelled with the wait"
+
+
+def test_posted_lines_that_fill_the_queue_are_all_told_in_order(boot: Boot) -> None:
+    world = World(1)
+    board = boot(world, "for n in range(20):\n    print('%03d' % n + 'x' * 700)\nimport time\ntime.sleep(9)\n")
+    world.run(1000)
+    assert [text[:3] for _, text in lines_of(board)] == [f"{n:03d}" for n in range(20)]
+
+
+def test_an_interrupt_handler_reads_the_time_of_the_edge(boot: Boot) -> None:
+    """The processor is busy with things that need no answer for 8 ms; the line rises in the middle of it."""
+    world, chip = World(1), Chip()
+    board = boot(
+        world,
+        CHIP + "stamps = []\ndio1.irq(lambda pin: stamps.append(time.ticks_us()), machine.Pin.IRQ_RISING)\n"
+        "start = time.ticks_us()\n"
+        "for _ in range(50):\n    command(b'\\x01')\n    time.sleep_us(150)\n"
+        "time.sleep_ms(10)\nprint(start, stamps[0], len(stamps))\ntime.sleep(9)\n",
+        wiring=Wiring(spi=[(chip, PINS)]),
+    )
+    world.at(4321, chip.on_dio1)
+    world.run(100_000)
+    start, stamp, count = map(int, lines_of(board)[0][1].split())
+    assert (stamp, count) == (4321 + 10, 1)
+    assert start < 100
+    assert len(chip.commands) == 50
+
+
+def test_a_busy_that_is_not_as_foreseen_is_asked_for_at_the_next_occasion(boot: Boot) -> None:
+    world, chip = World(1), Chip()
+    chip.busy_us = 5000
+    board = boot(
+        world,
+        CHIP + "time.sleep_ms(1)\ncommand(b'\\x01')\ndio1()\nstart = time.ticks_us()\n"
+        "while busy():\n    time.sleep_us(50)\nprint(time.ticks_us() - start)\ntime.sleep(9)\n",
+        wiring=Wiring(spi=[(chip, PINS)]),
+    )
+    world.run(100_000)
+    assert int(lines_of(board)[0][1]) == pytest.approx(5000, abs=200)
+
+
+def test_the_busy_of_other_commands_is_asked_for(boot: Boot) -> None:
+    world, chip = World(1), Chip()
+    chip.busy_us = 700
+    board = boot(
+        world,
+        CHIP + "command(b'\\x02')\nstart = time.ticks_us()\n"
+        "while busy():\n    time.sleep_us(50)\nprint(time.ticks_us() - start)\ntime.sleep(9)\n",
+        wiring=Wiring(spi=[(chip, PINS)]),
+    )
+    world.run(100_000)
+    assert int(lines_of(board)[0][1]) == pytest.approx(700, abs=100)
+
+
+def test_a_busy_that_is_as_foreseen_needs_no_exchange(boot: Boot) -> None:
+    world, chip = World(1), Chip()
+    board = boot(
+        world,
+        CHIP + "time.sleep_ms(1)\n"
+        "for _ in range(40):\n    while busy():\n        pass\n    command(b'\\x01ab')\ntime.sleep(9)\n",
+        wiring=Wiring(spi=[(chip, PINS)]),
+    )
+    sizes = count_messages(board)
+    world.run(100_000)
+    assert [data for _, data in chip.commands] == [b"\x01ab"] * 40
+    assert all(b - a > 30 for (a, _), (b, _) in pairwise(chip.commands))
+    assert len(sizes) < 10
+
+
+def test_a_wait_that_ends_before_anybody_is_due_needs_no_exchange(boot: Boot) -> None:
+    world, others = World(1), list[int]()
+    board = boot(
+        world,
+        "import time\nfor _ in range(1000):\n    time.sleep_ms(5)\nprint('done')\ntime.sleep(9)\n",
+    )
+    sizes = count_messages(board)
+    for t_us in range(0, 6_000_000, 1_000_000):
+        world.at(t_us, others.append, t_us)
+    world.run(5_500_000)
+    ((t_us, text),) = lines_of(board)
+    assert (text, t_us) == ("done", 5_000_000)
+    assert len(sizes) < 20
+    assert others == list(range(0, 5_500_000, 1_000_000))
+
+
+def test_a_poll_hears_a_byte_that_comes_in_the_middle_of_its_wait(boot: Boot) -> None:
+    world, peer = World(1), Peer()
+    board = boot(
+        world,
+        "import machine, select, time\nuart = machine.UART(0, 115200, rxbuf=512)\n"
+        "poll = select.poll()\npoll.register(uart, select.POLLIN)\n"
+        "got = b''\nwhile len(got) < 300:\n    poll.poll(60000)\n    got += uart.read() or b''\n"
+        "print(got == bytes(n & 255 for n in range(300)), time.ticks_us() // 1000)\ntime.sleep(9)\n",
+        wiring=Wiring(uarts={0: peer}),
+    )
+    world.at(1_000_000, lambda: peer.send(bytes(n & 255 for n in range(300))))
+    world.run(2_000_000)
+    right, at_ms = lines_of(board)[0][1].split()
+    assert right == "True"
+    assert int(at_ms) == pytest.approx(1000 + 300 * 10 * 1000 // 115200, abs=2)
+
+
+def test_what_a_board_sets_off_itself_ends_its_time_alone(boot: Boot) -> None:
+    world, peer = World(1), Peer()
+    board = boot(
+        world,
+        "import machine, select, time\nuart = machine.UART(0, 115200)\n"
+        "poll = select.poll()\npoll.register(uart, select.POLLIN)\n"
+        "time.sleep(1)\nstart = time.ticks_us()\nuart.write(b'x')\npoll.poll(5000)\n"
+        "print(uart.read(), time.ticks_us() - start)\ntime.sleep(9)\n",
+        wiring=Wiring(uarts={0: peer}),
+    )
+    peer.receive = lambda t_us, data: peer.send(data)  # type: ignore[method-assign]
+    world.run(10_000_000)
+    echo, after_us = lines_of(board)[0][1].split()
+    assert echo == "b'x'"
+    assert int(after_us) < 1000
