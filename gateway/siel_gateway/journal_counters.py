@@ -26,9 +26,9 @@ RESERVE: Final = (
     "INSERT INTO counter VALUES (?1, ?4 + ?2) ON CONFLICT (name) DO UPDATE"
     " SET next = CASE WHEN next < ?3 THEN ?4 ELSE next END + ?2 RETURNING next"
 )
-JUMP: Final = 1024
-"""Beyond the last use that the journal knows of there may be those of its last moments, which were not committed. A
-device follows a jump of its 16-bit FCntDown up to 65535."""
+JUMP: Final = 1 << 15
+"""Beyond the last use that the journal knows of there are those that were not committed, and, after a backup was put
+back, those since then. A device follows a jump of FCntDown up to 65535: it sees 16 bits."""
 
 
 class CounterStore:

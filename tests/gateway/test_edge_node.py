@@ -10,6 +10,7 @@ import pytest
 
 from siel_codecs.codec import Decoded, Sample
 from siel_gateway.edge import BLOCK, Downlink, EdgeDevice, EdgeServer, Now
+from siel_gateway.journal_counters import JUMP
 from siel_gateway.keystore import KeyStore
 from siel_gateway.records import RxFrame, TxOutcome, TxWindow
 from siel_node import mac
@@ -214,3 +215,20 @@ def test_node_without_its_session_joins_again_with_a_greater_nonce_and_is_heard(
     air.uplink(b"\x02")
     assert air.readings == ["01", "02"]
     assert air.edge.counters["joins"] == 2
+
+
+@pytest.mark.parametrize(("jump", "follows"), [(JUMP, True), (2 * JUMP, False)])
+def test_node_follows_counters_that_were_lost(jump: int, follows: bool) -> None:
+    air = Air(HEADS)
+    air.settle()
+    air.reserved[f"f_cnt_down/{DEV_EUI}"] += jump
+    for number in range(BLOCK):
+        air.uplink(bytes([number]), confirmed=True)
+        assert air.mac.acknowledged
+    assert air.state.f_cnt_down == BLOCK
+    try:
+        air.uplink(b"beyond", confirmed=True)
+        heard = bool(air.mac.acknowledged)
+    except AssertionError:  # the node did not take the answer
+        heard = False
+    assert heard is follows
