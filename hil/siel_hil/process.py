@@ -265,6 +265,7 @@ class MicroPythonBoard:
         """Answer and return what the process wants next."""
         assert self._line_to is not None  # noqa: S101 - only called while powered
         world = self.world
+        world.exchanges += 1
         self._wake = None
         self._wakes_on_line = False
         for number, uart in self.uarts.items():

@@ -48,6 +48,8 @@ class World:
         """No participant may run past this; ``run`` sets it."""
         self.interrupted = False
         self.events_run = 0
+        self.exchanges = 0
+        """Requests of processes that were answered, for measurements."""
         self.failure: BaseException | None = None
         self._moment_us = -1
         self._moment_began = 0
