@@ -65,7 +65,7 @@ class Transmitter(Protocol):
         ...
 
     async def transmit(self, request: TxRequest, window: TxWindow) -> TxOutcome:
-        """Transmit in ``window`` and say what happened."""
+        """Transmit in ``window`` and say what happened; never raises for what the radio does."""
         ...
 
 

@@ -169,7 +169,7 @@ class Daemon:
         return True
 
     def _waiting(self) -> int:
-        return sum(upstream.waiting for upstream in self._upstreams) + sum(sink.pending for sink in self._sinks)
+        return sum(upstream.pending for upstream in self._upstreams) + sum(sink.pending for sink in self._sinks)
 
     def _start(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         assert self._tasks is not None  # noqa: S101 - only _serve calls it
@@ -332,8 +332,8 @@ class Daemon:
 
     def _part_counters(self) -> dict[str, dict[str, int]]:
         return {
-            **{f"radio[{name}]": dict(radio.stats) for name, radio in self._radios.items()},
-            **{f"upstream[{upstream.name}]": dict(upstream.stats) for upstream in self._upstreams},
+            **{f"radio[{name}]": dict(radio.counters) for name, radio in self._radios.items()},
+            **{f"upstream[{upstream.name}]": dict(upstream.counters) for upstream in self._upstreams},
             **{f"sink[{sink.name}]": dict(sink.counters) for sink in self._sinks},
         }
 
@@ -342,7 +342,7 @@ class Daemon:
         counters = self.counters
         return {
             "frames_received": counters["frames_received"],
-            "frames_forwarded": min((upstream.stats["forwarded"] for upstream in self._upstreams), default=0),
+            "frames_forwarded": min((upstream.counters["forwarded"] for upstream in self._upstreams), default=0),
             "uplinks_received": self._edge.uplinks_received,
             "observations": counters["observations"],
             "observations_published": min((sink.counters["published"] for sink in self._sinks), default=0),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Container
 from enum import IntEnum
 from typing import Annotated, Any, Final, TypeVar
 
@@ -88,6 +89,25 @@ def build(kind: Kind, token: bytes, eui: str | None = None, body: bytes = b"") -
         body: JSON.
     """
     return bytes((VERSION, *token, kind)) + (bytes.fromhex(eui) if eui is not None else b"") + body
+
+
+class Tokens:
+    """Draws tokens, none twice while it waits for its answer.
+
+    Args:
+        first: 16 random bits.
+    """
+
+    def __init__(self, first: int) -> None:
+        self._next = first
+
+    def draw(self, waiting: Container[bytes]) -> bytes:
+        """Return the next one that is not among ``waiting``, which must be fewer than there are."""
+        while True:
+            token = self._next.to_bytes(TOKEN_BYTES)
+            self._next = (self._next + 1) % (1 << 8 * TOKEN_BYTES)
+            if token not in waiting:
+                return token
 
 
 # -- JSON -------------------------------------------------------------------------------------------------------------

@@ -78,14 +78,14 @@ class GwmpClient:
 
     Attributes:
         up: Whether the server answers.
-        stats: ``pushed``, ``acknowledged``, ``lost``, ``downlinks``, and ``junk_<reason>``.
+        counters: ``pushed``, ``acknowledged``, ``lost``, ``downlinks``, and ``junk_<reason>``.
     """
 
     def __init__(self, eui: str, *, first_token: int, now_us: int) -> None:
         self.up = False
-        self.stats: Counter[str] = Counter()
+        self.counters: Counter[str] = Counter()
         self._eui = eui
-        self._next_token = first_token
+        self._tokens = gwmp.Tokens(first_token)
         # By token, oldest first.
         self._outstanding: dict[bytes, _Sent] = {}
         self._heard_us = now_us
@@ -111,7 +111,7 @@ class GwmpClient:
         if not self.up:
             return False
         self._interval["rxfw"] += 1
-        self.stats["pushed"] += 1
+        self.counters["pushed"] += 1
         self._push_data(row, gwmp.push_body((packet,)), now_us)
         return True
 
@@ -132,7 +132,7 @@ class GwmpClient:
             else:
                 raise GwmpError("kind")
         except GwmpError as fault:
-            self.stats[f"junk_{fault.reason}"] += 1
+            self.counters[f"junk_{fault.reason}"] += 1
         return self._take_events()
 
     # -- time ---------------------------------------------------------------------------------------------------------
@@ -150,7 +150,7 @@ class GwmpClient:
         """Do what is due: keepalive, statistics, giving up on what was not acknowledged."""
         self._expire(now_us)
         if now_us >= self._pull_us:
-            self._outstanding[token := self._token()] = _Sent(Kind.PULL_ACK, None, now_us)
+            self._outstanding[token := self._tokens.draw(self._outstanding)] = _Sent(Kind.PULL_ACK, None, now_us)
             self._out.append(gwmp.build(Kind.PULL_DATA, token, self._eui))
             self._pull_us = now_us + (KEEPALIVE_US if self.up else self._retry_us)
             self._retry_us = min(2 * self._retry_us, KEEPALIVE_US)
@@ -170,17 +170,10 @@ class GwmpClient:
         events, self._events = self._events, []
         return events
 
-    def _token(self) -> bytes:
-        while True:
-            token = self._next_token.to_bytes(gwmp.TOKEN_BYTES)
-            self._next_token = (self._next_token + 1) % (1 << 8 * gwmp.TOKEN_BYTES)
-            if token not in self._outstanding:
-                return token
-
     def _push_data(self, row: int | None, body: bytes, now_us: int) -> None:
         if len(self._outstanding) >= MAX_OUTSTANDING:
             self._give_up(next(iter(self._outstanding)))
-        token = self._token()
+        token = self._tokens.draw(self._outstanding)
         self._outstanding[token] = _Sent(Kind.PUSH_ACK, row, now_us)
         self._interval["sent"] += 1
         self._out.append(gwmp.build(Kind.PUSH_DATA, token, self._eui, body))
@@ -194,7 +187,7 @@ class GwmpClient:
         if datagram.kind == Kind.PUSH_ACK:
             self._interval["acked"] += 1
         if known.row is not None:
-            self.stats["acknowledged"] += 1
+            self.counters["acknowledged"] += 1
             self._events.append(Acknowledged(known.row))
         if not self.up:
             self.up = True
@@ -203,7 +196,7 @@ class GwmpClient:
             self._events.append(WentUp())
 
     def _on_pull_resp(self, datagram: gwmp.Datagram) -> None:
-        self.stats["downlinks"] += 1
+        self.counters["downlinks"] += 1
         self._interval["dwnb"] += 1
         try:
             packet = gwmp.parse_pull_resp(datagram.body)
@@ -229,7 +222,7 @@ class GwmpClient:
     def _give_up(self, token: bytes) -> None:
         row = self._outstanding.pop(token).row
         if row is not None:
-            self.stats["lost"] += 1
+            self.counters["lost"] += 1
             self._events.append(Lost(row))
 
     def _stat(self, utc_ms: int) -> gwmp.Stat:

@@ -87,9 +87,9 @@ class HeadLink:
         return self._boot_id
 
     @property
-    def clock_error_us(self) -> int | None:
-        """How wrong the mapping between the two clocks may be; None without a session."""
-        return self._clock.error_us(self._now_us) if self._clock.known else None
+    def clock_error_us(self) -> int:
+        """How wrong the mapping between the two clocks may be; only in a session."""
+        return self._clock.error_us(self._now_us)
 
     def gateway_us(self, counter_us: int, now_us: int) -> int:
         """Return the monotonic time of a head's counter value within 35 minutes of now; only in a session."""

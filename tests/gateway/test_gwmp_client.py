@@ -88,14 +88,14 @@ def test_a_frame_is_sent_raw_and_its_row_is_named_when_acknowledged(up: Server) 
     assert gwmp.parse_push_data(datagram.body).rxpks == (PACKET,)
     assert up.ack(datagram) == [Acknowledged(41)]
     assert up.ack(datagram) == []
-    assert up.client.stats["junk_token"] == 1
+    assert up.client.counters["junk_token"] == 1
 
 
 def test_only_its_own_kind_of_acknowledgement_counts(up: Server) -> None:
     up.push(41)
     (datagram,) = up.collect()
     assert up.client.receive_data(gwmp.build(Kind.PULL_ACK, datagram.token), up.now_us) == []
-    assert up.client.stats["junk_token"] == 1
+    assert up.client.counters["junk_token"] == 1
     assert up.ack(datagram) == [Acknowledged(41)]
 
 
@@ -195,7 +195,7 @@ def test_a_downlink_that_makes_no_sense_is_passed_on_as_such(up: Server) -> None
 )
 def test_junk_is_counted_and_changes_nothing(server: Server, data: bytes, reason: str) -> None:
     assert server.client.receive_data(data, 0) == []
-    assert server.client.stats[f"junk_{reason}"] == 1
+    assert server.client.counters[f"junk_{reason}"] == 1
     assert not server.client.up
 
 

@@ -135,7 +135,7 @@ def test_what_cannot_be_journalled_is_not_acknowledged(bench: Any, how: str) -> 
             site.commit.set_exception(OSError("disk"))
         await asyncio.sleep(1)
         assert site.got == []
-        assert site.radio.stats["not_journalled"] == 1
+        assert site.radio.counters["not_journalled"] == 1
 
     site_test(test)(bench)
 
@@ -144,8 +144,8 @@ def test_what_cannot_be_journalled_is_not_acknowledged(bench: Any, how: str) -> 
 async def test_what_is_no_lora_frame_is_counted_and_the_rest_is_taken(site: Site) -> None:
     await site.push(rx_pk(1, modu="FSK", datr=50000), {"tmst": "?"}, rx_pk(1_000_000))
     assert len(site.frames) == 1
-    assert site.radio.stats["rxpk_modu"] == 1
-    assert site.radio.stats["rxpk_faults"] == 1
+    assert site.radio.counters["rxpk_modu"] == 1
+    assert site.radio.counters["rxpk_faults"] == 1
     site.committed()
     await asyncio.sleep(0.01)
     assert site.answers(Kind.PUSH_ACK) == [b"t1"]
@@ -163,7 +163,7 @@ async def test_another_gateways_datagrams_are_counted_and_not_answered(site: Sit
     await site.send(Kind.PUSH_DATA, b"t2", json.dumps({"rxpk": [rx_pk(1)]}).encode(), eui="ff" * 8)
     assert site.got == []
     assert site.frames == []
-    assert site.radio.stats["junk_eui"] == 2
+    assert site.radio.counters["junk_eui"] == 2
 
 
 @settings(max_examples=50, deadline=None)
@@ -188,11 +188,11 @@ def test_a_counter_that_starts_anew_is_a_new_session_with_a_new_offset(bench: An
         await asyncio.sleep(1)
         await site.push(rx_pk(4_001_002_000))
         await asyncio.sleep(1)
-        before = site.radio.counter_offset
+        before = site.radio.north.offset_us
         await site.push(rx_pk(500_000))
         sessions = [frame.radio_session for frame in site.frames]
         assert sessions[0] == sessions[1] != sessions[2]
-        assert site.radio.counter_offset != before
+        assert site.radio.north.offset_us != before
         assert site.radio.north.to_north(500_000) == site.frames[2].gateway_us % 2**32
 
     site_test(test, alone=False)(bench)
@@ -201,7 +201,7 @@ def test_a_counter_that_starts_anew_is_a_new_session_with_a_new_offset(bench: An
 @site_test
 async def test_the_only_radio_of_an_eui_keeps_its_counter(site: Site) -> None:
     await site.push(rx_pk(4_000_000_000))
-    assert site.radio.counter_offset == 0
+    assert site.radio.north.offset_us == 0
 
 
 @site_test
@@ -283,7 +283,7 @@ async def test_an_acknowledgement_with_another_token_ends_nothing(site: Site) ->
     (token,) = site.answers(Kind.PULL_RESP)
     await site.send(Kind.TX_ACK, bytes((token[0] ^ 1, token[1])))
     assert not transmission.done()
-    assert site.radio.stats["junk_token"] == 1
+    assert site.radio.counters["junk_token"] == 1
     assert (await transmission).outcome == "unknown"
 
 
@@ -308,7 +308,7 @@ def test_a_port_in_use_is_tried_again(bench: Any) -> None:
         async with bench.running(site.radio.run()):
             await asyncio.sleep(5)
             assert site.radio.local_address is None
-            assert site.radio.stats["bind_failures"] >= 3
+            assert site.radio.counters["bind_failures"] >= 3
             squatter.close()
             await asyncio.sleep(10)
             assert site.radio.local_address == BIND

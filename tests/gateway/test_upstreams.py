@@ -23,7 +23,7 @@ def test_progress_never_passes_a_row_that_is_not_settled(steps: list[tuple[bool,
             waiting.remove(done)
         assert progress.settled == (min(waiting) - 1 if waiting else row)
         assert progress.settled >= previous
-        assert progress.waiting == len(waiting)
+        assert progress.pending == len(waiting)
         previous = progress.settled
 
 

@@ -40,15 +40,11 @@ class StillRadio:
     def __init__(self, name: str, eui: str, *, concentrator: bool, alone: bool = False) -> None:
         self.name, self.gateway_eui, self.concentrator = name, eui, concentrator
         self.radio_session: int | None = 77
-        self.stats: Counter[str] = Counter()
+        self.counters: Counter[str] = Counter()
         self.channels: tuple[Any, ...] = ()
         self.connected = True
         self.lead_us = self.guard_us = 0
         self.north = NorthCounter(alone=alone)
-
-    @property
-    def counter_offset(self) -> int:
-        return self.north.offset_us
 
     def gateway_us(self, counter_us: int) -> int | None:
         raise NotImplementedError
@@ -167,7 +163,7 @@ def test_frames_go_north_raw_with_their_euis_counter(bench: Any, make_frame: Any
         assert [packet.tmst for packet in site.frames(HEADS)] == [5100, 5400]
         assert [packet.tmst for packet in site.frames(MAST)] == [4_000_000_000]
         assert [gwmp.decode_data(packet.data) for packet in site.frames(HEADS)] == [payload, payload]
-        assert site.upstream.stats["forwarded"] == 3
+        assert site.upstream.counters["forwarded"] == 3
         assert site.journal.cursors[-1] == 3
 
     site_test(bench, make_frame, test)
@@ -200,8 +196,8 @@ def test_single_channel_heads_and_broken_frames_stay_here(
         site.offer(**changes)
         await asyncio.sleep(0.01)
         assert len(site.frames()) == int(taken)
-        assert site.upstream.stats["forwarded"] == int(taken)
-        assert site.upstream.stats["not_forwarded"] == 0
+        assert site.upstream.counters["forwarded"] == int(taken)
+        assert site.upstream.counters["not_forwarded"] == 0
         assert site.journal.cursors[-1] == 1
 
     site_test(bench, make_frame, test, forward_heads=False)
@@ -219,7 +215,7 @@ def test_frames_heard_while_the_server_is_away_are_counted_and_never_sent(bench:
         site.offer()
         await asyncio.sleep(0.01)
         assert len(site.frames()) == 1
-        assert (site.upstream.stats["not_forwarded"], site.upstream.stats["forwarded"]) == (2, 1)
+        assert (site.upstream.counters["not_forwarded"], site.upstream.counters["forwarded"]) == (2, 1)
         assert site.journal.cursors[-1] == 3
 
     site_test(bench, make_frame, test)
@@ -236,13 +232,13 @@ def test_the_cursor_waits_for_the_oldest_frame_that_is_not_settled(bench: Any, m
         site.silent = False
         site.offer()
         await asyncio.sleep(0.01)
-        assert site.upstream.stats["forwarded"] == 2
+        assert site.upstream.counters["forwarded"] == 2
         assert site.journal.cursors[-1] == 1
-        assert site.upstream.waiting == 1
+        assert site.upstream.pending == 1
         await asyncio.sleep(3)
         assert site.journal.cursors[-1] == 3
-        assert site.upstream.stats["not_forwarded"] == 1
-        assert site.upstream.waiting == 0
+        assert site.upstream.counters["not_forwarded"] == 1
+        assert site.upstream.pending == 0
 
     site_test(bench, make_frame, test)
 
@@ -277,8 +273,8 @@ def test_an_unknown_server_is_looked_up_until_it_is_known(bench: Any, make_frame
         await site.start()
         site.offer()
         await asyncio.sleep(300)
-        assert site.upstream.stats["resolve_failures"] > 6
-        assert site.upstream.stats["not_forwarded"] == 1
+        assert site.upstream.counters["resolve_failures"] > 6
+        assert site.upstream.counters["not_forwarded"] == 1
 
     site_test(bench, make_frame, test, url="udp://nowhere:1700")
 
@@ -330,7 +326,7 @@ def test_an_unknown_time_is_mapped_where_the_eui_has_one_counter_and_refused_whe
         await site.pull_resp(HEADS, tmst=123_456)
         assert len(site.submitted) == 1
         assert site.words() == ["NONE", "UNKNOWN"]
-        assert site.upstream.stats["downlinks_refused"] == 1
+        assert site.upstream.counters["downlinks_refused"] == 1
 
     site_test(bench, make_frame, test)
 
@@ -435,7 +431,7 @@ def test_nobody_but_the_server_is_listened_to(bench: Any, make_frame: Any) -> No
             stranger.send(gwmp.build(Kind.PULL_RESP, b"xx", body=body), source)
         await asyncio.sleep(0.01)
         assert site.submitted == []
-        assert site.upstream.stats["foreign_source"] == len(site.got)
+        assert site.upstream.counters["foreign_source"] == len(site.got)
 
     site_test(bench, make_frame, test)
 

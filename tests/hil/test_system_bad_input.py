@@ -75,7 +75,7 @@ def test_noise_on_every_serial_line_costs_time_but_no_frame(
     testbed.run(story)
     everything_heard_is_published_once(testbed)
     radios = site.inside.daemon.radios.values()
-    assert sum(radio.stats["junk"] for radio in radios) > 5
+    assert sum(radio.counters["junk"] for radio in radios) > 5
     down = [tx.payload for tx in testbed.sent(kind="downlink")]
     assert len(down) == len(set(down)) >= 15
 
@@ -175,4 +175,4 @@ def test_floods_on_serial_and_udp_are_skipped_and_readings_go_on(testbed: Testbe
 
     testbed.run(story)
     everything_heard_is_published_once(testbed)
-    assert all(radio.stats["junk"] > 100 for radio in site.inside.daemon.radios.values())
+    assert all(radio.counters["junk"] > 100 for radio in site.inside.daemon.radios.values())

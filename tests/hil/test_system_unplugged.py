@@ -96,7 +96,7 @@ def test_what_does_not_fit_into_its_store_is_counted(testbed: Testbed, gateway: 
             await asyncio.sleep(0.5)
         site.heads[0].line.plug()
         await asyncio.sleep(40)
-        return int(site.inside.daemon.radios["head-1"].stats["head_overflow"])
+        return int(site.inside.daemon.radios["head-1"].counters["head_overflow"])
 
     overflow = testbed.run(story)
     assert {tx.verdict for tx in testbed.air} == {"received"}

@@ -53,7 +53,7 @@ class SemtechUdp:
         self.name = config.name
         self.gateway_eui = config.gateway_id
         self.channels = config.channels
-        self.stats: Counter[str] = Counter()
+        self.counters: Counter[str] = Counter()
         self.north = NorthCounter(alone=alone)
         self.radio_session: int | None = None
         self._config = config
@@ -63,7 +63,7 @@ class SemtechUdp:
         self._socket: Datagrams | None = None
         self._pull_address: Address | None = None
         self._pulled_us = 0
-        self._next_token = int.from_bytes(services.random_bytes(gwmp.TOKEN_BYTES))
+        self._tokens = gwmp.Tokens(int.from_bytes(services.random_bytes(gwmp.TOKEN_BYTES)))
         self._pending: dict[bytes, asyncio.Future[tuple[Outcome, str]]] = {}
         self._log = log.bind(radio=self.name)
         self._limited_log = LimitedLog(self._log, services.monotonic_us)
@@ -81,11 +81,6 @@ class SemtechUdp:
         age_us = self._services.monotonic_us() - self._pulled_us
         return self._socket is not None and self._pull_address is not None and age_us <= PATH_S * 1e6
 
-    @property
-    def counter_offset(self) -> int:
-        """What is added to the concentrator's counter to get the one that network servers see."""
-        return self.north.offset_us
-
     def gateway_us(self, counter_us: int) -> int | None:
         """Return the gateway's clock at a value of the counter, the nearest; None before the first frame."""
         return self._clock.gateway_us(counter_us, self._services.monotonic_us())
@@ -101,16 +96,16 @@ class SemtechUdp:
             return "refused", "NO_RADIO"
         if len(self._pending) >= MAX_PENDING:
             return "busy", "BUSY"
-        token = self._free_token()
+        token = self._tokens.draw(self._pending)
         answer: asyncio.Future[tuple[Outcome, str]] = asyncio.get_running_loop().create_future()
         self._pending[token] = answer
-        self.stats["pull_resp"] += 1
+        self.counters["pull_resp"] += 1
         self._socket.send(gwmp.build(Kind.PULL_RESP, token, body=gwmp.pull_resp_body(packet)), self._pull_address)
         try:
             async with asyncio.timeout(TX_ACK_S):
                 return await answer
         except TimeoutError:
-            self.stats["tx_ack_missing"] += 1
+            self.counters["tx_ack_missing"] += 1
             return "unknown", "OTHER"
         finally:
             del self._pending[token]
@@ -120,13 +115,6 @@ class SemtechUdp:
             return None
         start_us = self.gateway_us(window.counter_us)
         return start_us - self._services.monotonic_us() if start_us is not None else None
-
-    def _free_token(self) -> bytes:
-        while True:
-            token = self._next_token.to_bytes(gwmp.TOKEN_BYTES)
-            self._next_token = (self._next_token + 1) % (1 << 8 * gwmp.TOKEN_BYTES)
-            if token not in self._pending:
-                return token
 
     # -- the socket ---------------------------------------------------------------------------------------------------
 
@@ -138,7 +126,7 @@ class SemtechUdp:
             try:
                 self._socket = await self._services.open_datagrams(self._config.bind, self._on_datagram)
             except OSError as fault:
-                self.stats["bind_failures"] += 1
+                self.counters["bind_failures"] += 1
                 if not told:
                     error = fault.strerror or str(fault)
                     self._log.warning("bind_failed", bind=self._config.bind, error=error, help=say("help.bind"))
@@ -168,12 +156,12 @@ class SemtechUdp:
                 case _:
                     raise GwmpError("kind")
         except GwmpError as fault:
-            self.stats[f"junk_{fault.reason}"] += 1
+            self.counters[f"junk_{fault.reason}"] += 1
             self._limited_log.warning("junk_skipped", reason=fault.reason, length=len(data), address=source)
 
     def _on_stranger(self, datagram: gwmp.Datagram, source: Address) -> None:
         """Take no frame of another concentrator; most often it is ours, and one of two files has the wrong EUI."""
-        self.stats["junk_eui"] += 1
+        self.counters["junk_eui"] += 1
         self._limited_log.warning(
             "forwarder_unknown",
             gateway_id=datagram.eui,
@@ -197,19 +185,19 @@ class SemtechUdp:
     def _on_push_data(self, datagram: gwmp.Datagram, source: Address) -> None:
         """Give the frames to the daemon; the forwarder hears PUSH_ACK when all that can be read is committed."""
         push = gwmp.parse_push_data(datagram.body)
-        self.stats["rxpk_faults"] += push.faults
+        self.counters["rxpk_faults"] += push.faults
         commits = set[asyncio.Future[None]]()
         for packet in push.rxpks:
             try:
                 frame = self._frame(packet)
             except GwmpError as fault:
-                self.stats[f"rxpk_{fault.reason}"] += 1
+                self.counters[f"rxpk_{fault.reason}"] += 1
                 continue
-            self.stats["frames"] += 1
+            self.counters["frames"] += 1
             try:
                 commits.add(asyncio.ensure_future(self._receive(frame)))
             except GatewayError:
-                self.stats["not_journalled"] += 1
+                self.counters["not_journalled"] += 1
                 return
         if not commits:
             self._answer(Kind.PUSH_ACK, datagram, source)
@@ -217,7 +205,7 @@ class SemtechUdp:
 
         def settle(done: asyncio.Future[list[None]]) -> None:
             if done.cancelled() or done.exception() is not None:
-                self.stats["not_journalled"] += 1
+                self.counters["not_journalled"] += 1
             else:
                 self._answer(Kind.PUSH_ACK, datagram, source)
 

@@ -63,7 +63,7 @@ class SerialHead:
         self.name = config.name
         self.gateway_eui = gateway_eui
         self.channels = config.channels
-        self.stats: Counter[str] = Counter()
+        self.counters: Counter[str] = Counter()
         self.north = NorthCounter(alone=alone)
         self._config = config
         self._services = services
@@ -100,11 +100,6 @@ class SerialHead:
     def radio_session(self) -> int | None:
         """The head's boot id, None before its first hello."""
         return self._link.boot_id
-
-    @property
-    def counter_offset(self) -> int:
-        """What is added to the head's counter to get the one that network servers see."""
-        return self.north.offset_us
 
     def gateway_us(self, counter_us: int) -> int | None:
         """Return the gateway's clock at a value of the head's counter, the nearest; None while the head is away."""
@@ -155,7 +150,7 @@ class SerialHead:
             try:
                 port = await self._services.open_serial(self._config.port, self._config.baud)
             except OSError as fault:
-                self.stats["open_failures"] += 1
+                self.counters["open_failures"] += 1
                 if not told:
                     self._log.warning(
                         "port_unavailable", port=self._config.port, error=str(fault), help=say("help.port")
@@ -164,7 +159,7 @@ class SerialHead:
                 await asyncio.sleep(self._backoff.next_s())
                 continue
             told = False
-            self.stats["opened"] += 1
+            self.counters["opened"] += 1
             await self._serve(port)
             await asyncio.sleep(self._backoff.next_s())
 
@@ -222,15 +217,15 @@ class SerialHead:
                 case HeadStats():
                     self._on_stats(event)
                 case JunkSkipped():
-                    self.stats["junk"] += event.frames
+                    self.counters["junk"] += event.frames
                 case LinkLost():
-                    self.stats["lost"] += 1
+                    self.counters["lost"] += 1
                     self._log.warning("head_lost", reason=event.reason)
                 case WrongVersion():
-                    self.stats["wrong_version"] += 1
+                    self.counters["wrong_version"] += 1
                     self._log.error("head_version", version=event.version)
                 case ChipConfigured(ok=False):
-                    self.stats["chip_refused"] += 1
+                    self.counters["chip_refused"] += 1
                     self._log.error("chip_refused", chip=event.chip)
         self._flush()
 
@@ -247,8 +242,9 @@ class SerialHead:
 
     def _on_stats(self, event: HeadStats) -> None:
         for name in ("stored", "heard", "overflow", "crc_errors", "tx_on_air", "tx_failed", "radio_errors"):
-            self.stats[f"head_{name}"] = getattr(event, name)
-        self.stats["head_deaf_chips"] = len(event.deaf)
+            self.counters[f"head_{name}"] = getattr(event, name)
+        self.counters["head_deaf_chips"] = len(event.deaf)
+        self.counters["head_clock_error_us"] = self._link.clock_error_us
 
     def _on_result(self, event: TxResult) -> None:
         waiting = self._waiting.get(event.tag)
@@ -261,7 +257,7 @@ class SerialHead:
 
     def _on_frame(self, event: FrameHeard) -> None:
         services = self._services
-        self.stats["frames"] += 1
+        self.counters["frames"] += 1
         age_us = services.monotonic_us() - event.gateway_us
         frame = RxFrame(
             radio=self.name,
@@ -311,5 +307,5 @@ class SerialHead:
         committed.add_done_callback(settle)
 
     def _deliver_again(self, frame: RxFrame) -> None:
-        self.stats["not_journalled"] += 1
+        self.counters["not_journalled"] += 1
         asyncio.get_running_loop().call_later(DELIVER_AGAIN_S, self._deliver, frame)

@@ -16,7 +16,7 @@ class Upstream(Protocol):
     """One ``[[upstream]]``."""
 
     name: str
-    stats: Counter[str]
+    counters: Counter[str]
 
     @property
     def connected(self) -> bool:
@@ -24,7 +24,7 @@ class Upstream(Protocol):
         ...
 
     @property
-    def waiting(self) -> int:
+    def pending(self) -> int:
         """How many frames are sent and neither acknowledged nor given up."""
         ...
 
@@ -54,7 +54,7 @@ class Progress:
         return next(iter(self._open)) - 1 if self._open else self._last
 
     @property
-    def waiting(self) -> int:
+    def pending(self) -> int:
         """How many rows are not settled."""
         return len(self._open)
 

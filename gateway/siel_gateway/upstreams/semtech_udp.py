@@ -52,7 +52,7 @@ class SemtechUdpUpstream:
         submit: Where downlinks go.
 
     Attributes:
-        stats: ``forwarded`` (acknowledged), ``not_forwarded`` (heard while the server was away, or never
+        counters: ``forwarded`` (acknowledged), ``not_forwarded`` (heard while the server was away, or never
             acknowledged), ``downlinks``, ``downlinks_refused``, and what the sessions count.
     """
 
@@ -60,7 +60,7 @@ class SemtechUdpUpstream:
         self, config: Config, *, services: Services, journal: Journal, radios: Mapping[str, Radio], submit: Submit
     ) -> None:
         self.name = config.name
-        self.stats: Counter[str] = Counter()
+        self.counters: Counter[str] = Counter()
         self._config = config
         self._journal = journal
         self._consumer = f"upstream:{config.name}"
@@ -74,7 +74,7 @@ class SemtechUdpUpstream:
                 radios={name: radio for name, radio in radios.items() if radio.gateway_eui == eui},
                 submit=submit,
                 settle=self._settle,
-                stats=self.stats,
+                counters=self.counters,
             )
             for eui in dict.fromkeys(radio.gateway_eui for radio in taken)
         }
@@ -85,9 +85,9 @@ class SemtechUdpUpstream:
         return all(session.client.up for session in self._sessions.values())
 
     @property
-    def waiting(self) -> int:
+    def pending(self) -> int:
         """How many frames are sent and neither acknowledged nor given up."""
-        return self._progress.waiting
+        return self._progress.pending
 
     def offer(self, row: int, frame: RxFrame) -> None:
         """Send ``frame`` at once, as it is, if this server gets it; it counts as forwarded when acknowledged."""
@@ -102,7 +102,7 @@ class SemtechUdpUpstream:
         self._journal.set_cursor(self._consumer, self._progress.settled)
 
     def _settle(self, row: int, *, acknowledged: bool) -> None:
-        self.stats["forwarded" if acknowledged else "not_forwarded"] += 1
+        self.counters["forwarded" if acknowledged else "not_forwarded"] += 1
         self._progress.finish(row)
         self._journal.set_cursor(self._consumer, self._progress.settled)
 
@@ -133,14 +133,14 @@ class Session:
         radios: Mapping[str, Radio],
         submit: Submit,
         settle: Callable[..., None],
-        stats: Counter[str],
+        counters: Counter[str],
     ) -> None:
         self._config = config
         self._services = services
         self._radios = radios
         self._submit = submit
         self._settle = settle
-        self._stats = stats
+        self._counters = counters
         first_token = int.from_bytes(services.random_bytes(gwmp.TOKEN_BYTES))
         self.client = GwmpClient(eui, first_token=first_token, now_us=services.monotonic_us())
         self._cache = UplinkCache()
@@ -183,7 +183,7 @@ class Session:
                     address = await self._services.resolve(host, port)
                     await self._open(address)
                 except OSError as fault:
-                    self._stats["resolve_failures"] += 1
+                    self._counters["resolve_failures"] += 1
                     self._log.warning("server_not_found", host=host, error=str(fault), help=say("help.server"))
                     await asyncio.sleep(backoff.next_s())
                     continue
@@ -211,7 +211,7 @@ class Session:
 
     def _on_datagram(self, data: bytes, source: Address) -> None:
         if source != self._address:
-            self._stats["foreign_source"] += 1
+            self._counters["foreign_source"] += 1
             return
         self._handle(self.client.receive_data(data, self._services.monotonic_us()))
 
@@ -249,7 +249,7 @@ class Session:
 
     def _on_downlink(self, token: bytes, packet: gwmp.TxPk | None) -> None:
         """Refuse at once what can be refused; the rest is answered when its outcome is known."""
-        self._stats["downlinks"] += 1
+        self._counters["downlinks"] += 1
         request: TxRequest | None = None
         if not self._config.downlink_allowed or packet is None:
             word = REFUSED
@@ -258,7 +258,7 @@ class Session:
         else:
             request, word = self._request(packet)
         if request is None or self._tasks is None:
-            self._stats["downlinks_refused"] += 1
+            self._counters["downlinks_refused"] += 1
             self._limited_log.warning("downlink_refused", word=word)
             self.client.tx_ack(token, word)
             return
@@ -283,7 +283,7 @@ class Session:
         try:
             window, phy_payload = tx_window(packet, target.counter_us), gwmp.decode_data(packet.data)
         except GwmpError as fault:
-            self._stats[f"txpk_{fault.reason}"] += 1
+            self._counters[f"txpk_{fault.reason}"] += 1
             return None, REFUSED
         self._requests += 1
         return TxRequest(
