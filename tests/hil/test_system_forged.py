@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from siel_gateway.edge import Downlink
 from siel_hil.gateway_site import GatewaySite
 from siel_hil.testbed import Testbed
 
@@ -88,6 +89,37 @@ def test_the_last_uplink_again_after_two_minutes_is_a_replay_and_not_answered(
     assert testbed.air[-1].station == "stranger"
     assert site.inside.daemon.counters["replays"] == 1
     assert len(testbed.observations) == 1
+
+
+@pytest.mark.parametrize("forge", [lambda frame: frame, lambda frame: flipped(frame, 6)], ids=["again", "next FCnt"])
+def test_a_node_takes_no_downlink_twice_and_none_that_is_forged(
+    testbed: Testbed, node: Make, gateway: Make, forge: Callable[[bytes], bytes]
+) -> None:
+    pond = node()
+    site: GatewaySite = gateway()
+    attacker = testbed.stranger(distance_m=490.0)
+
+    def follow(event: str, info: dict[str, Any]) -> None:
+        recorded = [tx.payload for tx in testbed.sent(kind="downlink")][1:]
+        if event == "uplink" and info["kind"] == "data" and info["station"] == pond.plan.name and recorded:
+            settings = {name: info[name] for name in ("frequency_hz", "spreading_factor")}
+            attacker.send_at(info["t1_us"] + 1_000_000, forge(recorded[0]), invert_iq=True, **settings)
+
+    testbed.medium.on_event.append(follow)
+
+    async def story() -> None:
+        await testbed.start()
+        await testbed.until(lambda: testbed.observations)
+        downlink = Downlink(id="a", f_port=2, payload=b"open", expires_ms=1 << 60)
+        site.inside.daemon.enqueue(pond.plan.dev_eui, downlink)
+        await testbed.until(lambda: len(testbed.sent(attacker.station.name)) >= 3)
+        await asyncio.sleep(2)
+
+    testbed.run(story)
+    receptions = pond.chip.stats["rx"]
+    assert receptions >= 2 + 3  # join-accept, downlink, and what the attacker sent did arrive
+    assert sum("delivered" in line for line in pond.lines) == 1
+    assert sum(" downlink " in line for line in pond.lines) == 1
 
 
 @pytest.mark.parametrize("forge", [lambda request: request, lambda request: flipped(request, -1)], ids=["again", "MIC"])
