@@ -54,7 +54,7 @@ def test_head_firmware_that_raises_is_told(testbed: Testbed, node: Make, gateway
 def test_firmware_that_spins_is_told_as_hung(
     testbed: Testbed, node: Make, gateway: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("siel_hil.process.HANG_LIMIT_S", 1)
+    monkeypatch.setattr("siel_hil.child_line.HANG_LIMIT_S", 1)
     testbed.stage.patch(
         NODE_BOARD,
         "siel_node/codec/siel_climate.py",
