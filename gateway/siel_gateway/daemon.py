@@ -17,7 +17,7 @@ from siel_gateway.edge import BLOCK, Delivery, Downlink, EdgeDevice, EdgeServer,
 from siel_gateway.errors import CountersLostError, JournalFullError
 from siel_gateway.journal import Journal
 from siel_gateway.keystore import KeyStore
-from siel_gateway.log_limit import LogLimit
+from siel_gateway.log_limit import LimitedLog
 from siel_gateway.radios import Radio
 from siel_gateway.radios.build import build_radios
 from siel_gateway.records import RxFrame, TxOutcome, TxRequest
@@ -71,7 +71,7 @@ class Daemon:
         self._services = services
         self._counts: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
         self._stopping = asyncio.Event()
-        self._limit = LogLimit()
+        self._edge_log = LimitedLog(edge_log, services.monotonic_us)
         self._tasks: asyncio.TaskGroup | None = None
         self._jobs = set[asyncio.Task[None]]()
         self._journal: Journal | None = None
@@ -257,17 +257,10 @@ class Daemon:
                 sink.delivered(delivery)
 
     def _log_event(self, name: str, fields: dict[str, Any]) -> None:
-        allowed, left_out = self._limit.allow(name, self._services.monotonic_us())
-        if left_out:
-            edge_log.warning("lines_left_out", of=name, count=left_out)
-        if not allowed:
-            return
         if "dev_addr" in fields:
             fields = fields | {"dev_addr": f"{fields['dev_addr']:08x}"}
-        if name in _QUIET_EVENTS:
-            edge_log.info(name, **fields)
-        else:
-            edge_log.warning(name, **fields)
+        write = self._edge_log.info if name in _QUIET_EVENTS else self._edge_log.warning
+        write(name, **fields)
 
     async def _transmit(self, transmission: Transmission, committed: asyncio.Future[None] | None) -> None:
         if committed is not None:

@@ -18,6 +18,7 @@ from typing import Final, Self
 import msgspec
 import structlog
 
+from siel_gateway.backoff import Backoff
 from siel_gateway.config_models import JournalConfig
 from siel_gateway.errors import CountersLostError
 from siel_gateway.journal_counters import CounterStore
@@ -312,10 +313,9 @@ class Journal:
 
     async def _commit(self) -> None:
         """Write the batch, again and again until it is written."""
-        delay_s = RETRY_FIRST_S
-        while not await self._try_commit():
-            await asyncio.sleep(delay_s)
-            delay_s = min(2 * delay_s, RETRY_LAST_S)
+        backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
+        while not await self._try_commit():  # noqa: ASYNC110 - nothing tells when a disk works again
+            await asyncio.sleep(backoff.next_s())
 
     async def _try_commit(self) -> bool:
         """Write one batch, the unfinished one first; say whether it is on disk now."""

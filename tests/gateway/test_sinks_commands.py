@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siel_codecs import registry
-from siel_gateway.edge.records import Delivery, Downlink
-from siel_gateway.sinks.commands import MAX_COMMAND_BYTES, MAX_ID_CHARS, read_command
+from siel_gateway.edge.records import MAX_ID_CHARS, Delivery, Downlink
+from siel_gateway.sinks.commands import MAX_COMMAND_BYTES, read_command
 
 EUI = "70b3d57ed0001a2b"
 NOW_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z

@@ -8,17 +8,14 @@ from typing import Final
 import msgspec
 
 from siel_codecs.lorawan import MAX_FRM_PAYLOAD_BYTES
-from siel_gateway.edge.records import Delivery, DeliveryOutcome, Downlink, Effects
+from siel_gateway.edge.records import MAX_F_PORT, MAX_ID_CHARS, Delivery, DeliveryOutcome, Downlink, Effects
 from siel_gateway.records import TxOutcome
 
 QUEUES: Final = "edge_queue"
 MAX_QUEUED: Final = 16
 MAX_REMEMBERED_IDS: Final = 64
-MAX_ID_CHARS: Final = 128
 MAX_CONFIRMED_TRIES: Final = 8
 """How often a confirmed downlink goes on air before the device counts as not answering."""
-_MAX_APPLICATION_PORT: Final = 223
-"""Source: TS001-1.0.4 section 4.3.2: 1 to 223 belong to the application."""
 
 
 class _Stored(msgspec.Struct, array_like=True):
@@ -61,7 +58,7 @@ class DownlinkQueue:
             "ID": not 0 < len(downlink.id) <= MAX_ID_CHARS,
             "DUPLICATE_ID": downlink.id in self._stored.ids,
             "EXPIRED": downlink.expires_ms <= now_ms,
-            "F_PORT": not 1 <= downlink.f_port <= _MAX_APPLICATION_PORT,
+            "F_PORT": not 1 <= downlink.f_port <= MAX_F_PORT,
             "SIZE": len(downlink.payload) > MAX_FRM_PAYLOAD_BYTES,
             "QUEUE_FULL": len(self._stored.waiting) >= MAX_QUEUED,
         }

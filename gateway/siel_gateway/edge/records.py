@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -10,6 +10,10 @@ from siel_codecs.codec import Codec
 from siel_gateway.edge.blocks import Reservation
 from siel_gateway.records import Observation, TxRequest
 
+MAX_ID_CHARS: Final = 128
+"""Of an operator's downlink."""
+MAX_F_PORT: Final = 223
+"""Source: TS001-1.0.4 section 4.3.2: 1 to 223 belong to the application."""
 DeliveryOutcome = Literal["queued", "on_air", "acked", "refused", "expired"]
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from siel_gateway.alarm import Alarm
 from siel_gateway.arbiter import HEAD_GUARD_US, HEAD_LEAD_US
 from siel_gateway.backoff import Backoff
 from siel_gateway.config_models import SerialHeadRadio
@@ -36,8 +37,6 @@ REOPEN_FIRST_S: Final = 0.5
 REOPEN_LAST_S: Final = 10.0
 DELIVER_AGAIN_S: Final = 1.0
 """A frame that could not be journalled stays in the head until it is."""
-TIMER_MARGIN_S: Final = 1e-6
-"""A timer that rounds down would find nothing due."""
 
 log = structlog.get_logger("siel.head")
 
@@ -83,7 +82,7 @@ class SerialHead:
             ]
         )
         self._port: ByteStream | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(services, self._tick)
         self._flush_soon = False
         self._backoff = Backoff(REOPEN_FIRST_S, REOPEN_LAST_S)
         self._waiting: dict[int, tuple[TxRequest, TxWindow, asyncio.Future[TxOutcome]]] = {}
@@ -176,13 +175,12 @@ class SerialHead:
             self._log.warning("port_lost", port=self._config.port, error=str(fault))
         finally:
             self._port = None
-            if self._timer is not None:
-                self._timer.cancel()
+            self._alarm.set(None)
             port.close()
             self._handle(self._link.disconnected())
 
     def _flush(self) -> None:
-        """Write what the link has to say and set the timer for what it will have to say."""
+        """Write what the link has to say and set the alarm for what it will have to say."""
         self._flush_soon = False
         data = self._link.data_to_send()
         if self._port is None:
@@ -193,12 +191,7 @@ class SerialHead:
             except OSError:
                 # The reader notices, and ends.
                 self._port.close()
-        if self._timer is not None:
-            self._timer.cancel()
-        tick_us = self._link.next_tick_us()
-        if tick_us is not None:
-            delay_s = max(0, tick_us - self._services.monotonic_us()) / 1e6 + TIMER_MARGIN_S
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._tick)
+        self._alarm.set(self._link.next_tick_us())
 
     def _tick(self) -> None:
         self._handle(self._link.tick(self._services.monotonic_us()))

@@ -11,16 +11,14 @@ import msgspec
 from siel_codecs.codec import Codec
 from siel_codecs.errors import PayloadError
 from siel_codecs.lorawan import MAX_FRM_PAYLOAD_BYTES
-from siel_gateway.edge.records import Delivery, DeliveryOutcome, Downlink
+from siel_gateway.edge.records import MAX_F_PORT, MAX_ID_CHARS, Delivery, DeliveryOutcome, Downlink
 
 MAX_COMMAND_BYTES: Final = 4096
-MAX_ID_CHARS: Final = 128
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
-_Port = Annotated[int, msgspec.Meta(ge=1, le=223)]
-"""Source: TS001-1.0.4 section 4.3.2: 1 to 223 belong to the application."""
+_Port = Annotated[int, msgspec.Meta(ge=1, le=MAX_F_PORT)]
 _Hex = Annotated[str, msgspec.Meta(pattern=r"\A([0-9A-Fa-f]{2})*\Z", max_length=2 * MAX_FRM_PAYLOAD_BYTES)]
 
 

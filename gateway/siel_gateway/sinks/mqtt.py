@@ -23,7 +23,7 @@ from siel_codecs.codec import Codec
 from siel_gateway.backoff import Backoff
 from siel_gateway.config_models import MqttSink
 from siel_gateway.edge.records import Delivery, Downlink, Joined
-from siel_gateway.log_limit import LogLimit
+from siel_gateway.log_limit import LimitedLog
 from siel_gateway.messages import say
 from siel_gateway.observation import rfc3339
 from siel_gateway.records import Observation
@@ -117,7 +117,7 @@ class Mqtt:
         self._command = command
         self._journal = journal
         self._feed = Feed(f"sink:{config.name}", journal)
-        self._limit = LogLimit()
+        self._limited_log = LimitedLog(log.bind(sink=config.name), services.monotonic_us)
         self._events: deque[tuple[str, bytes]] = deque()
         self._event_added = asyncio.Event()
         self._outcomes: OrderedDict[tuple[str, str], Delivery | None] = OrderedDict()
@@ -276,7 +276,7 @@ class Mqtt:
                 self._report(last)
         elif isinstance(read, Delivery):
             self.counters["commands_refused"] += 1
-            self._warn("command_refused", dev_eui=dev_eui, id=read.id, reason=read.reason)
+            self._limited_log.warning("command_refused", dev_eui=dev_eui, id=read.id, reason=read.reason)
             self._report(read)
         else:
             self._outcomes[dev_eui, read.id] = None
@@ -286,15 +286,7 @@ class Mqtt:
 
     def _malformed(self, dev_eui: str) -> None:
         self.counters["commands_malformed"] += 1
-        self._warn("command_malformed", dev_eui=dev_eui)
-
-    def _warn(self, event: str, **fields: str) -> None:
-        """Log what anybody with access to the broker can cause, up to a bound."""
-        allowed, left_out = self._limit.allow(event, self._services.monotonic_us())
-        if left_out:
-            log.warning("lines_left_out", sink=self.name, of=event, count=left_out)
-        if allowed:
-            log.warning(event, sink=self.name, **fields)
+        self._limited_log.warning("command_malformed", dev_eui=dev_eui)
 
     def _report(self, delivery: Delivery) -> None:
         message = _AckMessage(delivery.id, delivery.outcome, delivery.reason, delivery.slack_us)

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from siel_gateway import gwmp
+from siel_gateway.alarm import Alarm
 from siel_gateway.backoff import Backoff
 from siel_gateway.config_models import SemtechUdpUpstream as Config
 from siel_gateway.errors import GwmpError
@@ -34,8 +35,6 @@ RESOLVE_AGAIN_S: Final = 10.0
 """While the server does not answer, its name may have moved."""
 MAX_ANSWERS: Final = 64
 """Downlinks under way per session."""
-TIMER_MARGIN_S: Final = 1e-6
-"""A timer that rounds down would find nothing due."""
 REFUSED: Final = "UNKNOWN"
 
 log = structlog.get_logger("siel.upstream")
@@ -146,7 +145,7 @@ class Session:
         self._cache = UplinkCache()
         self._socket: Datagrams | None = None
         self._address: Address | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(services, self._tick)
         self._went_down = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._answers = 0
@@ -194,8 +193,7 @@ class Session:
                     self._went_down.clear()
                     await self._went_down.wait()
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            self._alarm.set(None)
             if self._socket is not None:
                 self._socket.close()
             self._socket = self._tasks = None
@@ -219,15 +217,11 @@ class Session:
         self._handle(self.client.tick(self._services.monotonic_us(), self._services.utc_ms()))
 
     def _flush(self) -> None:
-        """Send what the client has to say and set the timer for what it will have to say."""
+        """Send what the client has to say and set the alarm for what it will have to say."""
         for datagram in self.client.data_to_send():
             if self._socket is not None and self._address is not None:
                 self._socket.send(datagram, self._address)
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._socket is not None:
-            delay_s = max(0, self.client.next_tick_us() - self._services.monotonic_us()) / 1e6 + TIMER_MARGIN_S
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._tick)
+        self._alarm.set(self.client.next_tick_us() if self._socket is not None else None)
 
     def _handle(self, events: list[Event]) -> None:
         for event in events:
