@@ -13,7 +13,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import msgspec
 import structlog
@@ -25,6 +25,7 @@ from siel_gateway.journal_counters import CounterStore
 from siel_gateway.journal_memory import Memory
 from siel_gateway.journal_schema import encode_frame, encode_observation
 from siel_gateway.journal_store import JournalStore, Loaded, is_corrupt
+from siel_gateway.journal_upkeep import Upkeep
 from siel_gateway.records import Observation, RxFrame
 from siel_gateway.seen import SeenFrames
 from siel_gateway.services import Services
@@ -32,11 +33,6 @@ from siel_gateway.services import Services
 GROUP_COMMIT_S: Final = 0.02
 LAZY_COMMIT_S: Final = 1.0
 """A cursor alone is worth no transaction of its own: forgotten, something is sent twice with the same id."""
-SYNC_S: Final = 1.0
-"""With ``sync = "normal"`` a power cut costs at most what was committed in this window."""
-EVICT_S: Final = 10.0
-"""While frames arrive."""
-IDLE_EVICT_S: Final = 600.0
 RETRY_FIRST_S: Final = 0.1
 RETRY_LAST_S: Final = 5.0
 CLOSE_ATTEMPTS: Final = 3
@@ -54,6 +50,8 @@ COUNTERS: Final = (
     "counters_lost",
 )
 
+T = TypeVar("T")
+
 log = structlog.get_logger("siel.journal")
 
 
@@ -67,7 +65,6 @@ class Journal:
     def __init__(self, services: Services, settings: JournalConfig, store: JournalStore, numbers: CounterStore) -> None:
         self.counters = dict.fromkeys(COUNTERS, 0)
         self._services = services
-        self._settings = settings
         self._store = store
         self._numbers = numbers
         self._memory = Memory()
@@ -76,10 +73,10 @@ class Journal:
         self._observation_row = 0
         self._wake = asyncio.Event()
         self._unused: dict[str, int] = {}
-        self._unsynced = False
-        self._sync_due_us = 0
-        self._idle_timer: asyncio.TimerHandle | None = None
-        self._evict_due_us = 0
+        self._damage: sqlite3.Error | None = None
+        self._upkeep = Upkeep(
+            services, settings, store, self.counters, wake=self._wake.set, failed=self._replace_if_corrupt
+        )
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -114,8 +111,11 @@ class Journal:
             await self._wake.wait()
             self._wake.clear()
             await asyncio.sleep(GROUP_COMMIT_S)
+            if self._damage is not None:
+                damage, self._damage = self._damage, None
+                await self._replace_if_corrupt(damage)
             await self._commit()
-            await self._maintain()
+            await self._upkeep.do_what_is_due()
 
     async def close(self) -> None:
         """Write what is left, keep the numbers given back, and let go; after :meth:`run` has ended.
@@ -132,8 +132,7 @@ class Journal:
                     await asyncio.sleep(RETRY_FIRST_S)
             self._memory.abandon()
         finally:
-            if self._idle_timer is not None:
-                self._idle_timer.cancel()
+            self._upkeep.stop()
             try:
                 await self._services.run_blocking(lambda: self._numbers.close(self._unused))
             except CountersLostError as fault:
@@ -242,7 +241,7 @@ class Journal:
         Raises:
             sqlite3.Error: The file cannot be read now.
         """
-        return await self._services.run_blocking(lambda: self._store.frames_after(row, limit))
+        return await self._read(lambda: self._store.frames_after(row, limit))
 
     async def observations_after(self, row: int, limit: int = 256) -> list[tuple[int, Observation]]:
         """Return the next committed observations with their rows, in order.
@@ -250,7 +249,16 @@ class Journal:
         Raises:
             sqlite3.Error: The file cannot be read now.
         """
-        return await self._services.run_blocking(lambda: self._store.observations_after(row, limit))
+        return await self._read(lambda: self._store.observations_after(row, limit))
+
+    async def _read(self, job: Callable[[], T]) -> T:
+        try:
+            return await self._services.run_blocking(job)
+        except sqlite3.Error as fault:
+            # Replaced by run(): only one may do that.
+            self._damage = fault
+            self._wake.set()
+            raise
 
     # -- numbers that must never repeat -------------------------------------------------------------------------------
 
@@ -342,45 +350,5 @@ class Journal:
 
     def _on_committed(self) -> None:
         self.counters["commits"] += 1
-        if not self._unsynced:
-            self._unsynced = True
-            self._sync_due_us = self._services.monotonic_us() + int(SYNC_S * 1e6)
-            asyncio.get_running_loop().call_later(SYNC_S, self._wake.set)
+        self._upkeep.committed()
         self._memory.end_write()
-
-    async def _maintain(self) -> None:
-        """Sync and evict when it is time, after the acknowledgements have gone out."""
-        now_us = self._services.monotonic_us()
-        if self._unsynced and now_us >= self._sync_due_us:
-            self._unsynced = False
-            await self._attempt(self._store.sync)
-        if now_us >= self._evict_due_us:
-            self._evict_due_us = now_us + int(EVICT_S * 1e6)
-            await self._attempt(self._evict_job())
-            if self._idle_timer is not None:
-                self._idle_timer.cancel()
-            delay_s = IDLE_EVICT_S if self._evict_due_us else GROUP_COMMIT_S
-            self._idle_timer = asyncio.get_running_loop().call_later(delay_s, self._wake.set)
-
-    async def _attempt(self, job: Callable[[], object]) -> None:
-        try:
-            await self._services.run_blocking(job)
-        except (sqlite3.Error, OSError) as fault:
-            self.counters["maintenance_failures"] += 1
-            log.error("journal_maintenance_failed", error=str(fault))
-            await self._replace_if_corrupt(fault)
-
-    def _evict_job(self) -> Callable[[], None]:
-        now_ms = self._services.utc_ms() if self._services.clock_trust() != "none" else None
-
-        def job() -> None:
-            evicted = self._store.evict(
-                now_ms=now_ms, max_bytes=self._settings.max_bytes, max_age_days=self._settings.max_age_days
-            )
-            self.counters["evicted_strangers"] += evicted.strangers
-            self.counters["evicted_frames"] += evicted.frames
-            self.counters["evicted_observations"] += evicted.observations
-            if evicted.unfinished:
-                self._evict_due_us = 0
-
-        return job

@@ -454,6 +454,34 @@ def test_a_file_that_breaks_while_it_is_open_costs_nothing_that_was_not_acknowle
     bench.run(main())
 
 
+def test_a_file_that_cannot_be_read_is_set_aside_and_its_readers_go_on(
+    bench: Any, tmp_path: Path, make_frame: Callable[..., RxFrame]
+) -> None:
+    def corrupt() -> None:
+        bench.disk_fault = lambda: None
+        fault = sqlite3.DatabaseError("database disk image is malformed")
+        fault.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise fault
+
+    async def main() -> None:
+        journal = await Journal.open(tmp_path / "j.db", bench)
+        async with bench.running(journal.run()):
+            journal.add_observation(observation(1), journal.add_frame(make_frame()))
+            await journal.committed()
+            bench.disk_fault = corrupt
+            with pytest.raises(sqlite3.DatabaseError):
+                await journal.observations_after(0)
+            await asyncio.sleep(1)
+            assert journal.counters["set_aside"] == 1
+            assert await journal.observations_after(0) == []
+            row = journal.add_observation(observation(2), journal.add_frame(make_frame()))
+            await journal.committed()
+            assert await journal.observations_after(0) == [(row, observation(2))]
+        await journal.close()
+
+    bench.run(main())
+
+
 @pytest.mark.parametrize("then", ["killed", "disk full"])
 def test_the_state_is_in_the_new_file_from_its_first_moment(
     bench: Any, tmp_path: Path, make_frame: Callable[..., RxFrame], then: str
