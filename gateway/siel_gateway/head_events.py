@@ -59,6 +59,32 @@ class FrameHeard(msgspec.Struct, frozen=True, kw_only=True):
     phy_payload: bytes
 
 
+def frame_heard(fields: dict[str, int], payload: bytes, gateway_us: int) -> FrameHeard:
+    """Return what an ``rx`` message of the link tells.
+
+    Args:
+        fields: Of the message.
+        payload: PHYPayload.
+        gateway_us: The end of the frame on the monotonic clock.
+    """
+    crc: Crc = "ok" if fields["crc"] == 1 else "none" if fields["crc"] == 0 else "bad"
+    return FrameHeard(
+        boot_id=fields["boot_id"],
+        sequence=fields["sequence"],
+        chip=fields["chip"],
+        counter_us=fields["counter_us"],
+        gateway_us=gateway_us,
+        frequency_hz=fields["frequency_hz"],
+        spreading_factor=fields["spreading_factor"],
+        bandwidth_hz=fields["bandwidth_hz"],
+        coding_rate=fields["coding_rate"],
+        rssi_dbm=fields["rssi_dbm"],
+        snr_db=fields["snr_x4"] / 4,
+        crc=crc,
+        phy_payload=payload,
+    )
+
+
 class TxScheduled(msgspec.Struct, frozen=True, kw_only=True):
     """The head has taken a request, ``slack_us`` before it must start."""
 

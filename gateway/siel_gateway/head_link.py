@@ -8,7 +8,8 @@ not restart goes on where it was, and a frame is delivered once. The records are
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -17,22 +18,18 @@ from siel_gateway.head_events import (
     ChipChannel,
     ChipConfigured,
     Event,
-    FrameHeard,
     HeadReady,
     HeadStats,
     JunkSkipped,
     LinkLost,
     WrongVersion,
+    frame_heard,
 )
 from siel_gateway.head_frames import FrameOrder
 from siel_gateway.head_requests import Requests, word_of
 from siel_head import link
 from siel_node.lora import airtime_us
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from siel_gateway.records import Crc
 
 HELLO_RETRY_US: Final = 1_000_000
 CONFIGURE_RETRY_US: Final = 1_000_000
@@ -354,29 +351,11 @@ class HeadLink:
         self._query_time()
 
     def _on_rx(self, fields: dict[str, int], payload: bytes) -> None:
-        self._events += self._frames.take(self._frame(fields, payload), self._now_us)
-        if self._frames.resend_us is not None and self._now_us >= self._frames.resend_us:
-            self._request_resend()
-
-    def _frame(self, fields: dict[str, int], payload: bytes) -> FrameHeard:
         near_us = self._now_us - fields["age_s"] * 1_000_000
         gateway_us = min(self._now_us, self._clock.gateway_us(fields["counter_us"], near_us, self._now_us))
-        crc: Crc = "ok" if fields["crc"] == 1 else "none" if fields["crc"] == 0 else "bad"
-        return FrameHeard(
-            boot_id=fields["boot_id"],
-            sequence=fields["sequence"],
-            chip=fields["chip"],
-            counter_us=fields["counter_us"],
-            gateway_us=gateway_us,
-            frequency_hz=fields["frequency_hz"],
-            spreading_factor=fields["spreading_factor"],
-            bandwidth_hz=fields["bandwidth_hz"],
-            coding_rate=fields["coding_rate"],
-            rssi_dbm=fields["rssi_dbm"],
-            snr_db=fields["snr_x4"] / 4,
-            crc=crc,
-            phy_payload=payload,
-        )
+        self._events += self._frames.take(frame_heard(fields, payload, gateway_us), self._now_us)
+        if self._frames.resend_us is not None and self._now_us >= self._frames.resend_us:
+            self._request_resend()
 
     def _on_stats(self, fields: dict[str, int]) -> None:
         counts = {name: fields[name] for name in _STATS}
