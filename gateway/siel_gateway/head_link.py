@@ -30,7 +30,6 @@ from siel_gateway.head_requests import Requests, word_of
 from siel_head import link
 from siel_node.lora import airtime_us
 
-
 HELLO_RETRY_US: Final = 1_000_000
 CONFIGURE_RETRY_US: Final = 1_000_000
 CONFIGURE_REFUSED_US: Final = 5_000_000
