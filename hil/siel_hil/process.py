@@ -40,7 +40,7 @@ _NO_COMMAND: Final = -1
 _MOST_PUSHED: Final = 255
 _FREE_MAX_US: Final = (1 << 29) - 1
 """Longer would make a big integer of an answer's first eight bytes there."""
-_MESSAGE_BYTES: Final = 2400
+_MESSAGE_BYTES: Final = 3300
 """As much as the shim sends at once."""
 SHIM: Final = Path(__file__).parent / "shim"
 _BITS_PER_BYTE: Final = 10
@@ -246,12 +246,20 @@ class MicroPythonBoard:
     def _resume(self) -> None:
         """Grant the present time after a wait."""
         now_us = self.world.now_us
-        idle = all(device.busy_until_us <= now_us and not device.asleep for device in self._spi)
-        pushed, mask = b"", 0
-        if self._room and any(uart.waiting for uart in self.uarts.values()):
+        kind, pushed, mask = _GRANT_IDLE, b"", 0
+        for device in self._spi:
+            if device.busy_until_us > now_us or device.asleep:
+                kind = _GRANT
+        if self._room and self._bytes_wait():
             parts = [self._take(number) if self._room >> number & 1 else b"" for number in range(_UARTS)]
             pushed, mask = b"".join((bytes(map(len, parts)), *parts)), _PUSHED
-        self._serve(self._exchange(_GRANT_IDLE if idle else _GRANT, mask, pushed))
+        self._serve(self._exchange(kind, mask, pushed))
+
+    def _bytes_wait(self) -> bool:
+        for uart in self.uarts.values():  # noqa: SIM110 - a generator costs more than the question
+            if uart.waiting:
+                return True
+        return False
 
     def _take(self, number: int) -> bytes:
         uart = self.uarts.get(number)

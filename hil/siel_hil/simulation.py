@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import math
 import signal
 import tempfile
@@ -31,6 +32,9 @@ GATEWAY_LEAD_S: Final = 2.0
 """Nodes get power when the gateway has had this long to configure its radios and reach its server."""
 AIR_DRAIN_S: Final = 4.0
 """The longest frame that the rules allow: what is on air at the end is over by then."""
+
+COLLECT: Final = (20_000, 20, 100)
+"""A run makes little that refers to itself, and a thousand nodes' worth of objects to look through each time."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,8 @@ def simulate(scenario: Scenario, settings: RunSettings, feed: Feed) -> Report:
         PartError: MicroPython cannot be had.
     """
     with ExitStack() as stack:
+        stack.callback(gc.set_threshold, *gc.get_threshold())
+        gc.set_threshold(*COLLECT)
         workdir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="siel-", dir=scratch_dir())))
         log_to: TextIO | None = None
         gateway_log: TextIO | None = None

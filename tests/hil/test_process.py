@@ -322,11 +322,12 @@ def test_what_is_posted_happens_at_its_own_time_among_what_others_do(boot: Boot)
     assert max(sizes) == 9, "eight switches travelled with the wait"
 
 
-def test_posted_lines_that_fill_the_queue_are_all_told_in_order(boot: Boot) -> None:
+@pytest.mark.parametrize("length", [0, 1, 177, 178, 700])
+def test_posted_lines_that_fill_the_queue_are_all_told_in_order(boot: Boot, length: int) -> None:
     world = World(1)
-    board = boot(world, "for n in range(20):\n    print('%03d' % n + 'x' * 700)\nimport time\ntime.sleep(9)\n")
+    board = boot(world, f"for n in range(300):\n    print('%03d' % n + 'x' * {length})\nimport time\ntime.sleep(9)\n")
     world.run(1000)
-    assert [text[:3] for _, text in lines_of(board)] == [f"{n:03d}" for n in range(20)]
+    assert [text for _, text in lines_of(board)] == [f"{n:03d}" + "x" * length for n in range(300)]
 
 
 def test_an_interrupt_handler_reads_the_time_of_the_edge(boot: Boot) -> None:

@@ -15,6 +15,7 @@ from siel_hil.models.sx1262_tables import LORA, SLEEP, STBY_RC, STBY_XOSC
 
 _NEVER: Final = 1 << 62
 _GET_STATUS: Final = 0xC0
+_SAME: Final = tuple(bytes((value,)) for value in range(256))
 
 
 class SX1262(Sx1262Radio):
@@ -69,7 +70,7 @@ class SX1262(Sx1262Radio):
         status = self._mode << 4 | self._command_status << 1
         reply = _REPLIES.get(op)
         if reply is None:
-            return bytes((status,)) * n
+            return _SAME[status] * n
         prefix, answer = reply
         if at + n <= prefix:
             return bytes((status,)) * n

@@ -9,25 +9,25 @@
 # free_us: for so long nobody else is due, so a wait that ends before needs no exchange.
 # Every command of the radio comes through here, so: few locals (a large frame is allocated on the heap), no tuple of
 # more than two (an allocation of several blocks searches the heap from its start).
-import struct
 import sys
+from struct import pack_into, unpack_from
 
 from micropython import const
 
 _INLINE = const(24)
-_ROOM = const(2304)
 _LARGEST = const(1024)
+_ENOUGH = const(1200)
 _END = const(88)
 _IDLE = const(73)
-_POSTED = const(0x80)
 CALL_US = const(10)  # what a call of MicroPython costs on a 133 MHz RP2040, about: no loop on the clock is free
 NEVER = const(1 << 60)
 _TICKS_MASK = const(0x3FFFFFFF)  # the period of RP2040 and ESP32
 
 _in = open(int(sys.argv[1]), "rb")
 _out = open(int(sys.argv[2]), "wb")
-_queue = bytearray(_ROOM)
+_queue = bytearray(_ENOUGH + 2 * (12 + _LARGEST))
 _queued = 0
+_wait_until = bytearray(8)
 _buffer = bytearray(16 + _LARGEST + 64)
 _first = memoryview(_buffer)[: 16 + _INLINE]
 _rest = memoryview(_buffer)[16 + _INLINE :]
@@ -50,35 +50,31 @@ def on_line(line, pin, handler):
     _handlers[line] = handler
 
 
-def _put(op, argument, data):
-    global _queued
-    at = _queued
-    if at + 12 + len(data) > _ROOM:
-        _request_wait(now_us, False)
-        at = 0
-    struct.pack_into("<BBHQ", _queue, at, op, argument, len(data), now_us)
-    at += 12
-    if data:
-        _queue[at : at + len(data)] = data
-    _queued = at + len(data)
-
-
 def post(op, argument, data=b""):
-    global _free_until_us
-    _put(op | _POSTED, argument, data)
+    # A request without an answer: it goes out with the next exchange. There is always room for one more.
+    global _queued, _free_until_us
+    at = _queued
+    n = len(data)
+    pack_into("<BBHQ", _queue, at, op, argument, n, now_us)
+    at += 12
+    if n:
+        _queue[at : at + n] = data
+    _queued = at + n
     _free_until_us = 0
+    if at > _ENOUGH and op & 0x80:
+        _request_wait(now_us, False)
 
 
 def exchange(op, argument=0, data=b""):
     # Returns the answer's payload length; the bytes are in `payload`.
     global now_us, _queued, _last_exchange_us, _free_until_us
-    _put(op, argument, data)
+    post(op, argument, data)
     _out.write(_queue, _queued)
     _queued = 0
     if _in.readinto(_first) != 16 + _INLINE:
         raise SystemExit  # the coordinator is gone
-    now_us = _last_exchange_us = struct.unpack_from("<Q", _buffer, 8)[0]
-    answer = struct.unpack_from("<Q", _buffer)[0]
+    now_us = _last_exchange_us = unpack_from("<Q", _buffer, 8)[0]
+    answer = unpack_from("<Q", _buffer)[0]
     _free_until_us = now_us + (answer >> 32)
     return _take(answer & 0xFF, answer >> 8 & 0xFF, answer >> 16 & 0xFFFF)
 
@@ -111,7 +107,7 @@ def _interrupts(mask, length):
         if mask >> line & 1:
             at -= 8
             if _handlers[line]:
-                now_us = struct.unpack_from("<Q", _buffer, at)[0]
+                now_us = unpack_from("<Q", _buffer, at)[0]
                 _handlers[line](_pins[line])
     now_us = present
     return 16 + length - at
@@ -133,12 +129,17 @@ def wait_until(t_us, wake):
             return
 
 
+def _target(t_us):
+    pack_into("<Q", _wait_until, 0, t_us)
+    return _wait_until
+
+
 def _request_wait(t_us, wake):
     # The argument says which UARTs have room here: what waits for them comes with the answer.
     if wake:
-        exchange(0x57, (0 if uart_bytes[0] else 1) | (0 if uart_bytes[1] else 2), struct.pack("<Q", t_us))
+        exchange(0x57, (0 if uart_bytes[0] else 1) | (0 if uart_bytes[1] else 2), _target(t_us))
     else:
-        exchange(0x5A, 0, struct.pack("<Q", t_us))
+        exchange(0x5A, 0, _target(t_us))
 
 
 def spend(us):

@@ -18,7 +18,7 @@ BLOCKS = 64
 
 def _print(*values, sep=" ", end="\n", file=None):
     text = sep.join([str(value) for value in values])
-    _link.post(ord("L"), 0, text.encode()[:900] or b" ")
+    _link.post(ord("L") | 0x80, 0, text.encode()[:900] or b" ")
 
 
 def _start(image, flash_path):

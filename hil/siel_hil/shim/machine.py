@@ -5,19 +5,19 @@ import io
 import _link
 from micropython import const
 
-# The operations, letters of ASCII; siel_hil/process.py carries them out.
+# The operations, letters of ASCII, those that are posted with bit 7; siel_hil/process.py carries them out.
 _SELECT = const(0x46)
 _TRANSFER = const(0x53)
-_DESELECT = const(0x43)
+_DESELECT = const(0xC3)
 _BUSY = const(0x4D)
 _DIO1 = const(0x44)
 _RESET = const(0x4E)
-_OUTPUT = const(0x50)
+_OUTPUT = const(0xD0)
 _I2C_WRITE = const(0x49)
 _I2C_READ = const(0x4A)
 _UART_OPEN = const(0x4F)
 _UART_READ = const(0x52)
-_UART_WRITE = const(0x55)
+_UART_WRITE = const(0xD5)
 _ADC = const(0x41)
 
 PWRON_RESET = 1
@@ -77,28 +77,36 @@ class Pin:
 
     def __call__(self, value=None):
         if value is None:
-            if self._busy is not None:
-                _link.spend(_link.CALL_US)
-                until_us = _busy_until[self._busy]
-                if until_us is None:
-                    until_us = _ask_busy(self._busy)
-                return 1 if _link.now_us < until_us else 0
-            if self.id in _lines:
-                _link.exchange(_DIO1, _lines[self.id])
-                return _link.payload[0]
-            return self._value
-        value = 1 if value else 0
-        changed = value != self._value
-        self._value = value
+            if self._busy is None:
+                return self._level()
+            _link.now_us += _link.CALL_US
+            until_us = _busy_until[self._busy]
+            if until_us is None:
+                until_us = _ask_busy(self._busy)
+            return 1 if _link.now_us < until_us else 0
         if self._select is not None:
-            _chip_select(self._select, value)
-        elif changed:
-            self._drive(value)
+            if value:
+                _end(self._select)
+            elif _selected != self._select:
+                _begin(self._select)
+        elif value != self._value:
+            self._drive(1 if value else 0)
         return None
 
     value = __call__
 
+    def _level(self):
+        if self.id in _lines:
+            _link.exchange(_DIO1, _lines[self.id])
+            return _link.payload[0]
+        if self._select is not None:
+            return 0 if _selected == self._select else 1
+        return self._value
+
     def _drive(self, value):
+        if value == self._value:
+            return
+        self._value = value
         if self.id in _resets:
             device = _resets[self.id]
             _link.exchange(_RESET, device << 1 | value)
@@ -125,28 +133,33 @@ _opcode = -1  # of the command under way; -1 before its first byte
 _pending = b""  # what was written since the falling edge or the last read
 
 
-def _chip_select(device, value):
-    # A falling edge, what is written and the rising edge are told together. A command whose BUSY is known beforehand
-    # needs no answer, so it travels with whatever is asked for next.
-    global _selected, _pending, _opcode
-    if value == 0:
-        if _selected != device:
-            _selected = device
-            _opcode = -1
-            if _wakes[device]:
-                _link.exchange(_SELECT, device)
-                _note_busy(device)
-    elif _selected == device:
-        _selected = -1
-        _link.spend(len(_pending))
-        _link.post(_DESELECT, device, _pending)
-        _pending = b""
-        busy_us = _steady[device].get(_opcode)
-        if busy_us is None:
-            _busy_until[device] = None
-            _wakes[device] = True
-        elif busy_us and _busy_until[device] is not None:
-            _busy_until[device] = _link.now_us + busy_us
+# A falling edge, what is written and the rising edge are told together. A command whose BUSY is known beforehand needs
+# no answer, so it travels with whatever is asked for next.
+
+
+def _begin(device):
+    global _selected, _opcode
+    _selected = device
+    _opcode = -1
+    if _wakes[device]:
+        _link.exchange(_SELECT, device)
+        _note_busy(device)
+
+
+def _end(device):
+    global _selected, _pending
+    if _selected != device:
+        return
+    _selected = -1
+    _link.now_us += len(_pending)  # a byte takes 1 us at 8 MHz
+    _link.post(_DESELECT, device, _pending)
+    _pending = b""
+    busy_us = _steady[device].get(_opcode)
+    if busy_us is None:
+        _busy_until[device] = None
+        _wakes[device] = True
+    elif busy_us and _busy_until[device] is not None:
+        _busy_until[device] = _link.now_us + busy_us
 
 
 def _ask_busy(device):
@@ -183,9 +196,9 @@ class SPI:
             _opcode = data[0]
         if _pending:
             _link.spend(len(_pending))
-            _link.post(_TRANSFER, _selected, _pending)
+            _link.post(_TRANSFER | 0x80, _selected, _pending)
             _pending = b""
-        _link.spend(len(data))  # a byte takes 1 us at 8 MHz
+        _link.spend(len(data))
         n = _link.exchange(_TRANSFER, _selected, data)
         return _link.payload[:n]
 
