@@ -45,7 +45,9 @@ class HeadSite:
         radio = data["radio"][0]
         self.station = Station(name, "gateway", (gateway.place.x_m, gateway.place.y_m), gateway.antenna_gain_db)
         self.chip = chip_class(world, medium, self.station, tcxo_start_us=radio["tcxo_us"] or None)
-        wiring = Wiring(spi=[(self.chip, spi_pins(radio))], uarts={data["line"]["id"]: line})
+        self.line_number: int = data["line"]["id"]
+        """Which UART of the board the line is on."""
+        wiring = Wiring(spi=[(self.chip, spi_pins(radio))], uarts={self.line_number: line})
         self.board: MicroPythonBoard = stage.build(world, name, HEAD_BOARD, wiring, {})
         self._world = world
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -89,6 +90,32 @@ def test_no_frame_is_lost_no_observation_renamed_and_no_downlink_number_used_twi
     assert len(numbers) > len(AROUND_A_COMMIT_US)
     assert len(numbers) == len(set(numbers))
     assert len(testbed.sent(kind="join")) == 1
+
+
+def test_a_frame_committed_and_not_yet_acknowledged_comes_again_and_counts_once(
+    testbed: Testbed, node: Make, gateway: Make
+) -> None:
+    node("climate", interval_s=5)
+    site = gateway()
+
+    async def story() -> list[RxFrame]:
+        await testbed.start()
+        await testbed.until(lambda: len(testbed.observations) >= 2)
+        for head in site.heads:  # what the daemon says to its heads from here on is lost on the way
+            head.line.send = lambda data: None
+        count = len(testbed.observations)
+        await testbed.until(lambda: len(testbed.observations) > count)
+        await asyncio.sleep(0.5)
+        await site.inside.kill()
+        for head in site.heads:
+            head.line.send = functools.partial(head.board.uart_receive, head.line_number)
+        await site.inside.start()
+        await asyncio.sleep(3)
+        assert site.inside.daemon.counters["frames_seen_again"] >= 1
+        await testbed.until(lambda: len(testbed.observations) >= count + 3)
+        return await frames_in_journal(site)
+
+    check(testbed, testbed.run(story))
 
 
 def test_behind_a_forwarder_only_what_was_not_acknowledged_may_die(testbed: Testbed, node: Make, gateway: Make) -> None:

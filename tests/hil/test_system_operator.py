@@ -50,6 +50,7 @@ def test_it_arrives_in_rx1_of_the_next_uplink_and_is_told_as_on_air(
     before = [up for up in testbed.sent(kind="data") if up.t1_us < tx.t0_us][-1]
     assert abs(tx.t0_us - before.t1_us - 1_000_000) < 200
     assert (tx.verdict, tx.at, frame.f_port, frame.confirmed) == ("received", pond.plan.name, 2, False)
+    assert not frame.ack  # nothing was confirmed
 
 
 def test_a_confirmed_one_is_acked_when_the_node_has_said_so(testbed: Testbed, node: Make, gateway: Make) -> None:
