@@ -367,6 +367,34 @@ def test_events_are_kept_up_to_their_bound_and_the_oldest_goes(
     run(body)
 
 
+@pytest.mark.parametrize("where", [f"{PREFIX}/state", f"{PREFIX}/device/{EUI}/join"])
+def test_the_sink_ends_when_the_library_swallows_that_it_was_asked_to(
+    broker: PrivateBroker, run: Run[None], monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    async def body(rig: Rig) -> None:
+        asked = asyncio.Event()
+        publish = aiomqtt.Client.publish
+
+        async def swallow(client: aiomqtt.Client, topic: str, *rest: Any, **more: Any) -> None:
+            if topic == where and not asked.is_set():
+                asked.set()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+            else:
+                await publish(client, topic, *rest, **more)
+
+        monkeypatch.setattr(aiomqtt.Client, "publish", swallow)
+        sink = rig.sink(broker.url)
+        sink.joined(Joined(dev_eui=EUI, dev_addr=1, time=""))
+        task = asyncio.create_task(sink.run())
+        await asked.wait()
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=HANG_S)
+        assert task in done
+
+    run(body)
+
+
 # -- south ------------------------------------------------------------------------------------------------------------
 
 

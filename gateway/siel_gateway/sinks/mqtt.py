@@ -21,6 +21,7 @@ import structlog
 
 from siel_codecs.codec import Codec
 from siel_gateway.backoff import Backoff
+from siel_gateway.cancellation import obey_cancellation
 from siel_gateway.config_models import MqttSink
 from siel_gateway.edge.records import Delivery, Downlink, Joined
 from siel_gateway.log_limit import LimitedLog
@@ -153,6 +154,7 @@ class Mqtt:
             except* aiomqtt.MqttError as group:
                 self.counters["disconnected"] += 1
                 log.warning("broker_away", sink=self.name, reason=str(_first(group)), help=say("help.broker"))
+            obey_cancellation()
             # Two clients with one id throw each other out for ever: a short session is no success
             if self._services.monotonic_us() - began_us >= RETRY_LAST_S * 1e6:
                 backoff.reset()
@@ -198,6 +200,7 @@ class Mqtt:
             with self._services.outside_work():
                 await client.subscribe(f"{self._prefix}/device/+/down", qos=1)
             await self._publish_state(client, online=True)
+            obey_cancellation()
             self.connected = True
             self.counters["connected"] += 1
             log.info("broker_connected", sink=self.name, host=host, port=port)
@@ -246,6 +249,7 @@ class Mqtt:
             while self._events:
                 event = self._events[0]
                 await self._publish(client, *event)
+                obey_cancellation()
                 if self._events and self._events[0] is event:  # else it was dropped for a newer one meanwhile
                     self._events.popleft()
             self._event_added.clear()
