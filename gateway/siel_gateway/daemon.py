@@ -12,6 +12,7 @@ import structlog
 
 from siel_codecs import registry
 from siel_gateway.arbiter import Arbiter
+from siel_gateway.cancellation import cancel_until_done
 from siel_gateway.config_models import Config, DeviceConfig
 from siel_gateway.edge import BLOCK, Delivery, Downlink, EdgeDevice, EdgeServer, Effects, Now, Reservation, Transmission
 from siel_gateway.errors import CountersLostError, JournalFullError
@@ -140,8 +141,7 @@ class Daemon:
                 task.cancel()
             await self.drain(DRAIN_S)
             self._tasks = None
-            for task in (*consumers, *self._jobs):
-                task.cancel()
+            await cancel_until_done((*radios, *consumers, *self._jobs))
 
     def stop(self) -> None:
         """Ask :meth:`run` to end in order; calling it twice does nothing more."""

@@ -10,7 +10,6 @@ from typing import Any, Final
 import structlog
 
 from siel_gateway.backoff import Backoff
-from siel_gateway.cancellation import obey_cancellation
 
 RESTART_FIRST_S: Final = 1.0
 RESTART_LAST_S: Final = 60.0
@@ -35,7 +34,6 @@ async def keep_running(name: str, run: Callable[[], Awaitable[None]], counters: 
             log.error("task_ended", task=name)
         except Exception:
             log.error("task_failed", task=name, exc_info=True)
-        obey_cancellation()
         counters["task_restarts"] += 1
         if loop.time() - began_s >= RESTART_LAST_S:
             backoff.reset()

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from siel_gateway import supervisor
-from siel_gateway.cancellation import obey_cancellation
+from siel_gateway import cancellation, supervisor
+from siel_gateway.cancellation import cancel_until_done, obey_cancellation
 from siel_gateway.supervisor import keep_running
 
 HANG_S = 20.0
@@ -66,17 +66,35 @@ async def _fails_instead(asked: asyncio.Event) -> None:
         raise OSError("something else as well") from None
 
 
-@pytest.mark.parametrize("run", [_swallows, _fails_instead])
-def test_a_supervised_task_that_ends_otherwise_when_it_is_cancelled_is_not_started_again(
-    run: Callable[[asyncio.Event], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("first_life", [_swallows, _fails_instead])
+def test_a_supervised_task_that_misses_its_first_cancellation_is_asked_again(
+    first_life: Callable[[asyncio.Event], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "RESTART_FIRST_S", 0.0)
+    monkeypatch.setattr(cancellation, "CANCEL_AGAIN_S", 0.01)
 
     async def main() -> None:
         asked = asyncio.Event()
-        task = asyncio.create_task(keep_running("t", lambda: run(asked), Counter()))
+
+        async def run() -> None:
+            if asked.is_set():
+                await asyncio.Event().wait()
+            await first_life(asked)
+
+        task = asyncio.create_task(keep_running("t", run, Counter()))
         await asked.wait()
-        task.cancel()
-        await ends(task)
+        async with asyncio.timeout(HANG_S):
+            await cancel_until_done([task])
+        assert task.cancelled()
+
+    asyncio.run(main())
+
+
+def test_nothing_to_end_is_no_fault() -> None:
+    async def main() -> None:
+        await cancel_until_done([])
+        done = asyncio.create_task(asyncio.sleep(0))
+        await done
+        await cancel_until_done([done])
 
     asyncio.run(main())

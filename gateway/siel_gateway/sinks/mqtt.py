@@ -154,7 +154,6 @@ class Mqtt:
             except* aiomqtt.MqttError as group:
                 self.counters["disconnected"] += 1
                 log.warning("broker_away", sink=self.name, reason=str(_first(group)), help=say("help.broker"))
-            obey_cancellation()
             # Two clients with one id throw each other out for ever: a short session is no success
             if self._services.monotonic_us() - began_us >= RETRY_LAST_S * 1e6:
                 backoff.reset()
@@ -200,7 +199,6 @@ class Mqtt:
             with self._services.outside_work():
                 await client.subscribe(f"{self._prefix}/device/+/down", qos=1)
             await self._publish_state(client, online=True)
-            obey_cancellation()
             self.connected = True
             self.counters["connected"] += 1
             log.info("broker_connected", sink=self.name, host=host, port=port)
