@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +19,13 @@ FAULTS: Final = frozenset({"task_failed", "task_ended", "edge_failed"})
 Keep = Callable[[dict[str, Any]], None]
 
 
+def fault_in(line: Mapping[str, Any]) -> ParticipantError | None:
+    """Return the fault of the daemon's own that a line of its log tells of, if any."""
+    if line.get("event") not in FAULTS:
+        return None
+    return ParticipantError("gateway", f"{line.get('task') or line['event']}: {line.get('exception', 'ended')}")
+
+
 @contextlib.contextmanager
 def daemon_log(world: World, keep: Keep) -> Iterator[None]:
     """Hand each line to ``keep`` instead of the terminal; a fault of the daemon's own voids the run.
@@ -29,9 +36,7 @@ def daemon_log(world: World, keep: Keep) -> Iterator[None]:
     """
 
     def take(_logger: object, _name: str, line: MutableMapping[str, Any]) -> str:
-        if line["event"] in FAULTS:
-            what = line.get("task") or line["event"]
-            error = ParticipantError("gateway", f"{what}: {line.get('exception', 'ended')}")
+        if (error := fault_in(line)) is not None:
             error.__cause__ = sys.exc_info()[1]
             world.fail(error)
         keep(dict(line))

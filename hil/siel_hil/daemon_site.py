@@ -16,6 +16,7 @@ from siel_gateway import config as gateway_config
 from siel_gateway.daemon import DRAIN_S, Daemon
 from siel_gateway.keystore import open_configured
 from siel_gateway.records import Observation
+from siel_hil.daemon_log import fault_in
 from siel_hil.daemon_process import DaemonProcess
 from siel_hil.errors import ParticipantError
 from siel_hil.feed import Feed
@@ -219,17 +220,23 @@ class DaemonOutside:
 
 
 def final_report(log: bytes) -> dict[str, int]:
-    """Return the figures of the last ``stopped`` line of a daemon's log.
+    """Return the figures of the last ``gateway_stopped`` line of a daemon's log.
 
     Raises:
-        ParticipantError: There is none.
+        ParticipantError: There is none, or the log tells of a fault of the daemon's own.
     """
-    for line in reversed(log.splitlines()):
+    report: dict[str, int] | None = None
+    for line in log.splitlines():
         try:
             event = msgspec.json.decode(line)
-        except msgspec.DecodeError:
+        except msgspec.DecodeError:  # what the console sink or an interpreter says
             continue
-        if isinstance(event, dict) and event.get("event") == "gateway_stopped":
-            report: dict[str, int] = event["report"]
-            return report
-    raise ParticipantError("gateway", "its log has no final report")
+        if not isinstance(event, dict):
+            continue
+        if (fault := fault_in(event)) is not None:
+            raise fault
+        if event.get("event") == "gateway_stopped":
+            report = event["report"]
+    if report is None:
+        raise ParticipantError("gateway", "its log has no final report")
+    return report

@@ -11,6 +11,7 @@ import pytest
 from siel_gateway.arbiter import Arbiter
 from siel_gateway.edge import EdgeServer
 from siel_gateway.sinks.console import Console
+from siel_hil.daemon_site import final_report
 from siel_hil.errors import HilError, ParticipantError
 from siel_hil.plan import HEAD_BOARD, NODE_BOARD
 from siel_hil.testbed import NotReachedError, Testbed
@@ -103,6 +104,16 @@ def test_a_part_of_the_daemon_that_fails_is_told_by_name(
     assert error.participant == "gateway"
     assert name in str(error)
     assert "planted" in str(error)
+
+
+def test_a_daemon_of_its_own_process_is_read_for_faults_in_its_log() -> None:
+    last = b'{"event":"gateway_stopped","report":{"observations":3}}\n'
+    assert final_report(b"Traceback, not JSON\n[]\n" + last) == {"observations": 3}
+    failed = b'{"event":"task_failed","task":"sink[mqtt]","exception":"ZeroDivisionError: planted"}\n'
+    with pytest.raises(ParticipantError, match=r"gateway: sink\[mqtt\]: ZeroDivisionError"):
+        final_report(failed + last)
+    with pytest.raises(ParticipantError, match="no final report"):
+        final_report(b'{"event":"gateway_started"}\n')
 
 
 def test_a_daemon_that_ends_by_itself_is_told(testbed: Testbed, node: Make, gateway: Make) -> None:
