@@ -19,7 +19,10 @@ COUNTER_US = 1 << 32
 
 
 class Bench:
-    """A gateway with two heads, a concentrator and a network server; the first head is not there yet."""
+    """A gateway with two heads, a concentrator and a network server; a device joins by the first head.
+
+    That head is not there at first.
+    """
 
     def __init__(
         self, gateway: Gateway, heads: tuple[PtyHead, PtyHead], forwarder: Forwarder, server: NetworkServer, key: bytes
@@ -29,6 +32,14 @@ class Bench:
         self.forwarder = forwarder
         self.server = server
         self.device = Device(DEV_EUI, key)
+        self.unavailable = gateway.wait_for("port_unavailable", radio="head")
+        self.concentrator_goes_on()
+        self.head.plug()
+        self.ready = gateway.wait_for("head_ready", radio="head")
+        self.configured = self.head.wait_told("configure")[1]
+        self.head.hear(self.device.join_request())
+        _, self.answer, payload = self.head.wait_told("tx")
+        self.device.accept(payload)
 
     def concentrator_goes_on(self) -> None:
         """Deliver a stranger's frame by the concentrator and see it go north."""
@@ -92,20 +103,15 @@ codec = "siel/water_level"
 
 
 def test_a_head_that_is_not_there_at_first_is_told_and_taken_when_it_appears(bench: Bench) -> None:
-    line = bench.gateway.wait_for("port_unavailable", radio="head")
-    assert line["port"] == str(bench.head.port)
-    assert "plugged in" in line["help"]
-    bench.concentrator_goes_on()
-    bench.head.plug()
-    assert bench.gateway.wait_for("head_ready", radio="head")["new_session"] is True
-    _, told, _ = bench.head.wait_told("configure")
+    assert bench.unavailable["port"] == str(bench.head.port)
+    assert "plugged in" in bench.unavailable["help"]
+    assert bench.ready["new_session"] is True
+    told = bench.configured
     assert (told["chip"], told["frequency_hz"], told["spreading_factor"]) == (0, 868_100_000, 7)
 
 
-def test_a_device_joins_and_is_answered_by_the_head_that_heard_it(bench: Bench) -> None:
-    bench.head.hear(bench.device.join_request())
-    _, order, payload = bench.head.wait_told("tx")
-    bench.device.accept(payload)
+def test_a_device_joins_and_is_heard_by_a_head(bench: Bench) -> None:
+    order = bench.answer
     assert (order["timed"], order["invert_iq"], order["crc"], order["preamble"]) == (1, 1, 0, 8)
     assert (order["frequency_hz"], order["spreading_factor"]) == (868_100_000, 7)
     # the head says that it was on air, and that is what is told
