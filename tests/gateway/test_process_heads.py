@@ -123,6 +123,14 @@ def test_a_device_joins_and_is_heard_by_a_head(bench: Bench) -> None:
     assert observation["radio"]["gateway"] == GATEWAY_ID
 
 
+def test_the_server_sees_one_counter_for_all_heads(bench: Bench) -> None:
+    seen = []
+    for head, uplink in ((bench.head, b"\x40 by one of the heads"), (bench.other, b"\x40 by the other one")):
+        head.hear(uplink)
+        seen.append(bench.server.frame(uplink)[1]["tmst"])
+    assert (seen[1] - seen[0]) % COUNTER_US < 20 * SECOND_US
+
+
 def test_a_servers_downlink_finds_the_head_that_heard_the_uplink_by_its_counter(bench: Bench) -> None:
     for head, frequency_hz in ((bench.head, 868_100_000), (bench.other, 868_300_000)):
         uplink = b"\x40" + frequency_hz.to_bytes(4, "little") + bytes(16)

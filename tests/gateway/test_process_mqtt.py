@@ -261,6 +261,8 @@ def test_a_killed_gateway_is_told_offline_by_the_broker_and_knows_its_commands_w
     bench.gateway.kill()
     offline = {"online": False, "since": None}
     bench.listener.heard.take(lambda heard: heard == (f"{TOPIC}/state", offline))
+    with Listener(bench.broker.port) as late:
+        assert late.next(f"{TOPIC}/state") == offline, "the last will is not kept"
     bench.gateway.start()
     assert bench.listener.next(f"{TOPIC}/state")["online"] is True
     bench.command("c5")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import select
 import threading
 import time
@@ -37,6 +38,7 @@ class PtyHead:
         self.port = port
         self.told: Inbox[Message] = Inbox("head")
         self._boot_id = boot_id
+        self._counter_start_us = random.randrange(_U32)
         self._sequence = 0
         self._kept: dict[int, tuple[bytes, dict[str, int]]] = {}
         self._master = -1
@@ -79,12 +81,13 @@ class PtyHead:
     def restart(self, boot_id: int) -> None:
         """Lose everything, as without power; unplugged only."""
         self._boot_id = boot_id
+        self._counter_start_us = random.randrange(_U32)
         self._sequence = 0
         self._kept.clear()
 
     def counter_us(self) -> int:
         """Return the head's counter."""
-        return time.monotonic_ns() // 1000 % _U32
+        return (time.monotonic_ns() // 1000 + self._counter_start_us) % _U32
 
     def hear(self, payload: bytes, *, frequency_hz: int = 868_100_000, spreading_factor: int = 7) -> int:
         """Receive a frame from the air, keep it until the host has acknowledged it, and return its sequence."""
