@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -72,22 +74,19 @@ def bare_exchange_us() -> float:
     """Return what a message and its answer take between two processes that do nothing else."""
     theirs_in, ours_out = os.pipe()
     ours_in, theirs_out = os.pipe()
-    child = os.fork()
-    if child == 0:
-        while os.read(theirs_in, 64):
-            os.write(theirs_out, b"answer")
-        os._exit(0)
-    began = time.perf_counter()
-    for _ in range(ROUND_TRIPS):
+    echo = f"import os\nwhile os.read({theirs_in}, 64):\n    os.write({theirs_out}, b'answer')"
+    with subprocess.Popen([sys.executable, "-c", echo], pass_fds=(theirs_in, theirs_out)):
+        os.close(theirs_in)
+        os.close(theirs_out)
         os.write(ours_out, b"message")
         os.read(ours_in, 64)
-    took_s = time.perf_counter() - began
-    os.close(theirs_in)
-    os.close(ours_out)
-    os.kill(child, 9)
-    os.waitpid(child, 0)
+        began = time.perf_counter()
+        for _ in range(ROUND_TRIPS):
+            os.write(ours_out, b"message")
+            os.read(ours_in, 64)
+        took_s = time.perf_counter() - began
+        os.close(ours_out)
     os.close(ours_in)
-    os.close(theirs_out)
     return took_s / ROUND_TRIPS * 1e6
 
 

@@ -36,6 +36,7 @@ payload = memoryview(_buffer)[16:]
 now_us = 0
 uart_waiting = 0
 uart_bytes = [b"", b""]
+chips = 0
 busy_until = [None] * 4  # of each SPI device; None: to be asked for
 wakes = [True] * 4  # the falling edge of its chip select matters: it wakes a sleeping chip
 wdt_deadline_us = NEVER
@@ -86,7 +87,7 @@ def _take(kind, mask, length):
     if kind == _END:
         raise SystemExit
     if kind == _IDLE or mask > 127:
-        for device in range(4):
+        for device in range(chips):
             busy_until[device] = 0 if kind == _IDLE else None
             wakes[device] = kind != _IDLE
     uart_waiting = mask >> 4 & 3

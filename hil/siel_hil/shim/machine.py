@@ -49,6 +49,7 @@ def _wire(wiring):
         for busy_us, opcodes in spi["steady_busy"].items():
             for opcode in bytes.fromhex(opcodes):
                 _steady[index][opcode] = int(busy_us)
+    _link.chips = len(_steady)
     for index, pin in enumerate(wiring["outputs"]):
         _outputs[pin] = index
     _unique_id = bytes.fromhex(wiring["unique_id"])
