@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from siel_hil.errors import ParticipantError
 from siel_tools.main import main
 
 ONE_NODE = """
@@ -72,3 +73,16 @@ def test_a_broken_scenario_tells_all_its_faults(tmp_path: Path) -> None:
     assert "scenario.duration_s" in err
     assert "gateway.0.kind" in err
     assert "node" in err
+
+
+def test_a_run_that_is_void_says_why_and_how_it_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*_: object) -> None:
+        raise ParticipantError("climate-1", "hung")
+
+    scenario = tmp_path / "one.toml"
+    scenario.write_text(ONE_NODE % 1)
+    monkeypatch.setattr("siel_tools.commands._run.simulate", dies)
+    code, _, err = run(str(scenario), "--seed", "12")
+    assert code == 1
+    assert "climate-1: hung" in err
+    assert "--seed 12 brings this run back" in err

@@ -60,7 +60,9 @@ def run(scenario: Scenario, settings: RunSettings, view: View | None) -> tuple[R
     except PartError as error:
         return None, fail(error, USAGE)
     except HilError as error:
-        return None, fail(error, FAILED)
+        code = fail(error, FAILED)
+        click.echo(f"siel: --seed {settings.seed} brings this run back", err=True)
+        return None, code
     return report, FAILED if report.faults else OK
 
 
