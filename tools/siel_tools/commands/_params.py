@@ -25,7 +25,10 @@ def hex_bytes(text: str | bytes) -> bytes:
 
 def _exactly(length: int) -> Callable[[str], bytes]:
     def convert(text: str) -> bytes:
-        data = hex_bytes(text)
+        try:
+            data = hex_bytes(text)
+        except click.BadParameter as fault:
+            raise click.BadParameter(f"{2 * length} hex digits are needed, this is {fault.message}") from None
         if len(data) != length:
             raise click.BadParameter(f"{2 * length} hex digits are needed, this has {2 * len(data)}")
         return data
