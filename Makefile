@@ -21,8 +21,9 @@ help:
 demo: $(STAMP) parts
 	@$(BIN)/siel demo $(ARGS)
 
+# loadscope: what a module sets up once is set up once.
 test: $(STAMP) parts
-	@$(BIN)/pytest -n 2 $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
 
 # All of them run, so that one round shows every fault.
 check: $(STAMP)
