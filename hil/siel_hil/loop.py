@@ -141,7 +141,9 @@ class WorldLoop(asyncio.SelectorEventLoop):
 
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
         """Schedule for this very moment: the world stops until it has been seen."""
-        self._world.interrupt()
+        world = self._world
+        world.interrupted = True  # as ``World.interrupt`` does: this is called ten times for an uplink
+        world.changes += 1
         return super().call_soon(callback, *args, context=context)
 
     def abandon(self) -> None:
