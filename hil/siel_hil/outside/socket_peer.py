@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Final, Self
 
@@ -15,7 +16,7 @@ _LARGEST_BYTES: Final = 65_535
 _POLL_S: Final = 0.1
 
 
-class SocketPeer:
+class SocketPeer(ABC):
     """One end of Semtech UDP; a subclass says in :meth:`received` what it does.
 
     Args:
@@ -52,9 +53,9 @@ class SocketPeer:
                 if datagram is not None:
                     self.received(datagram, source)
 
+    @abstractmethod
     def received(self, datagram: Datagram, source: Address) -> None:
         """Take a datagram; called by the reading thread."""
-        raise NotImplementedError
 
     def send(self, data: bytes, to: Address) -> None:
         """Send one datagram, whatever it is."""
