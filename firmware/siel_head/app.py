@@ -12,7 +12,7 @@ from .port import board as port
 
 # Read no more at once, so that a flood from the host cannot keep the chips waiting.
 _CHUNK_BYTES = 64
-_WAKE_US = 2000000  # the watchdog wants to be fed
+_WAKE_US = 4000000  # the watchdog wants to be fed
 # A garbage collection takes milliseconds: when nothing is near, long before the heap asks for one.
 _QUIET_US = 100000
 _TURNS = 8
