@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import random
 import selectors
+import shutil
+import sqlite3
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 import pytest
 
-from siel_gateway.records import Clock, RxFrame
+from siel_gateway.records import Clock, Observation, RxFrame
 from siel_gateway.services import Address
 
 T = TypeVar("T")
@@ -150,6 +153,11 @@ class Bench:
         if (socket := self.sockets.get(to)) is not None:
             self.loop.call_later(0.0005, socket.receiver, data, source)
 
+    @staticmethod
+    def disk_full() -> None:
+        """Be a ``disk_fault``."""
+        raise sqlite3.OperationalError("database or disk is full")
+
     # -- Services -----------------------------------------------------------------------------------------------------
 
     async def write_console(self, text: str) -> None:
@@ -230,3 +238,44 @@ def _frame(**changes: Any) -> RxFrame:
 def make_frame() -> Callable[..., RxFrame]:
     """Makes an RxFrame, everything that is not given being usual."""
     return _frame
+
+
+def _observation(number: int) -> Observation:
+    return Observation(
+        id=f"{number:032x}",
+        time="2026-01-01T00:00:00.000Z",
+        received="2026-01-01T00:00:00.100Z",
+        clock="ntp",
+        late_s=0.0,
+        dev_eui="0011223344556677",
+        device="pond",
+        codec="siel/water_level",
+        f_port=2,
+        f_cnt=number,
+        data={"level_mm": number},
+        units={"level_mm": "mm"},
+        warnings=[],
+        radio={"gateway": "0016c001f1500812", "rssi_dbm": -60},
+    )
+
+
+@pytest.fixture(scope="session")
+def make_observation() -> Callable[[int], Observation]:
+    """Makes an Observation, told from others by its number."""
+    return _observation
+
+
+def _copy_of(path: Path, to: Path) -> Path:
+    """What a kill leaves behind: the files as they are now, nothing closed."""
+    to.mkdir()
+    for suffix in ("", "-wal", ".counters", ".counters-journal"):
+        source = path.with_name(path.name + suffix)
+        if source.exists():
+            shutil.copy(source, to / source.name)
+    return to / path.name
+
+
+@pytest.fixture(scope="session")
+def copy_of() -> Callable[[Path, Path], Path]:
+    """Copies a journal as it lies there."""
+    return _copy_of
