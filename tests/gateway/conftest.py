@@ -18,6 +18,7 @@ import pytest
 
 from siel_gateway.records import Clock, Observation, RxFrame
 from siel_gateway.services import Address
+from siel_hil.daemon_bench import DaemonBench
 
 T = TypeVar("T")
 UTC_MS = 1_767_225_600_000
@@ -212,6 +213,11 @@ def new_bench() -> Callable[[], Bench]:
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
+
+
+@pytest.fixture
+def site(bench: Bench, tmp_path: Path) -> DaemonBench:
+    return DaemonBench(bench, tmp_path / "gateway")
 
 
 def _frame(**changes: Any) -> RxFrame:
