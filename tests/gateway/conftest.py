@@ -19,6 +19,7 @@ import pytest
 from siel_gateway.records import Clock, Observation, RxFrame
 from siel_gateway.services import Address
 from siel_hil.daemon_bench import DaemonBench
+from siel_hil.head_wire import Wire
 
 T = TypeVar("T")
 UTC_MS = 1_767_225_600_000
@@ -218,6 +219,14 @@ def bench() -> Bench:
 @pytest.fixture
 def site(bench: Bench, tmp_path: Path) -> DaemonBench:
     return DaemonBench(bench, tmp_path / "gateway")
+
+
+@pytest.fixture
+def wire() -> Wire:
+    wire = Wire()
+    wire.hello()
+    wire.sent()
+    return wire
 
 
 def _frame(**changes: Any) -> RxFrame:
