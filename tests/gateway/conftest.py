@@ -9,17 +9,22 @@ import selectors
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 import pytest
 
+from siel_gateway.journal import Journal
 from siel_gateway.records import Clock, Observation, RxFrame
 from siel_gateway.services import Address
+from siel_gateway.sinks import mqtt
+from siel_gateway.transport import SystemServices
+from siel_hil.broker import PrivateBroker
 from siel_hil.daemon_bench import DaemonBench
 from siel_hil.head_wire import Wire
+from siel_hil.mqtt_rig import Body, Rig, Run
 
 T = TypeVar("T")
 UTC_MS = 1_767_225_600_000
@@ -227,6 +232,38 @@ def wire() -> Wire:
     wire.hello()
     wire.sent()
     return wire
+
+
+@pytest.fixture
+def broker() -> Iterator[PrivateBroker]:
+    with PrivateBroker() as started:
+        yield started
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An mqtt sink that waits only a moment before it tries again."""
+    monkeypatch.setattr(mqtt, "RETRY_FIRST_S", 0.02)
+    monkeypatch.setattr(mqtt, "RETRY_LAST_S", 0.1)
+
+
+@pytest.fixture
+def run(tmp_path: Path, make_frame: Callable[..., RxFrame]) -> Run[Any]:
+    """Runs a test's body with a rig whose journal commits."""
+
+    async def main(body: Body[T]) -> T:
+        with SystemServices() as services:
+            journal = await Journal.open(tmp_path / "journal.sqlite", services)
+            committing = asyncio.create_task(journal.run())
+            try:
+                return await body(Rig(services, journal, make_frame))
+            finally:
+                committing.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await committing
+                await journal.close()
+
+    return lambda body: asyncio.run(main(body))
 
 
 def _frame(**changes: Any) -> RxFrame:
