@@ -8,11 +8,7 @@ import sqlite3
 
 from structlog.testing import capture_logs
 
-from siel_codecs.lorawan import (
-    DataFrame,
-    encode_data_up,
-    parse_phy,
-)
+from siel_codecs.lorawan import DataFrame, encode_data_up, parse_phy
 from siel_gateway import gwmp
 from siel_gateway.edge import Downlink
 from siel_gateway.gwmp import Kind

@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 
-from siel_codecs.lorawan import (
-    decode_join_accept,
-)
+from siel_codecs.lorawan import decode_join_accept
 from siel_gateway import gwmp
 from siel_gateway.daemon import JOURNAL_FILE
 from siel_gateway.errors import JournalFullError, JournalInUseError

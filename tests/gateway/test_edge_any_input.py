@@ -8,22 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from siel_codecs.lorawan import (
-    JoinRequest,
-    SessionKeys,
-    decode_join_accept,
-    parse_phy,
-)
+from siel_codecs.lorawan import JoinRequest, SessionKeys, decode_join_accept, parse_phy
 from siel_gateway.edge import Effects
 from siel_gateway.edge.uplinks import REPEAT_US
 from siel_gateway.records import RxFrame, TxRequest
-from siel_hil.edge_site import (
-    CONCENTRATOR,
-    HEADS,
-    ONE_HEAD,
-    Node,
-    Site,
-)
+from siel_hil.edge_site import CONCENTRATOR, HEADS, ONE_HEAD, Node, Site
 
 
 @given(st.lists(st.binary(max_size=60), max_size=8), st.data())
