@@ -22,9 +22,9 @@ from siel_gateway.services import Address
 from siel_gateway.sinks import mqtt
 from siel_gateway.transport import SystemServices
 from siel_hil.broker import PrivateBroker
-from siel_hil.daemon_bench import DaemonBench
-from siel_hil.head_wire import Wire
-from siel_hil.mqtt_rig import Body, Rig, Run
+from siel_hil.rigs.daemon_bench import DaemonBench
+from siel_hil.rigs.head_wire import Wire
+from siel_hil.rigs.mqtt_rig import Body, Rig, Run
 
 T = TypeVar("T")
 UTC_MS = 1_767_225_600_000

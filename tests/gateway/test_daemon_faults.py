@@ -15,7 +15,7 @@ from siel_gateway.gwmp import Kind
 from siel_gateway.log_limit import MAX_LINES, WINDOW_US, LogLimit
 from siel_gateway.records import RxFrame
 from siel_gateway.supervisor import keep_running
-from siel_hil.daemon_bench import APP_KEY, EUI, FORWARDER_PORT, DaemonBench, journalled
+from siel_hil.rigs.daemon_bench import APP_KEY, EUI, FORWARDER_PORT, DaemonBench, journalled
 
 
 def test_task_that_fails_is_logged_restarted_and_ends_no_other(site: DaemonBench) -> None:

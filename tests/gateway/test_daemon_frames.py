@@ -12,7 +12,7 @@ from siel_codecs.lorawan import DataFrame, encode_data_up, parse_phy
 from siel_gateway import gwmp
 from siel_gateway.edge import Downlink
 from siel_gateway.gwmp import Kind
-from siel_hil.daemon_bench import DEV_EUI, DaemonBench, journalled
+from siel_hil.rigs.daemon_bench import DEV_EUI, DaemonBench, journalled
 
 
 def test_frame_of_any_udp_client_is_journalled_acknowledged_forwarded_and_decoded(site: DaemonBench) -> None:

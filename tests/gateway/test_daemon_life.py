@@ -17,7 +17,7 @@ from siel_gateway.daemon import JOURNAL_FILE
 from siel_gateway.errors import JournalFullError, JournalInUseError
 from siel_gateway.journal import Journal
 from siel_gateway.journal_store import JournalStore
-from siel_hil.daemon_bench import APP_KEY, DaemonBench, f_cnt_down, journalled
+from siel_hil.rigs.daemon_bench import APP_KEY, DaemonBench, f_cnt_down, journalled
 
 
 def test_kill_loses_nothing_acknowledged_publishes_again_with_the_same_id_and_repeats_no_counter(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from siel_codecs.lorawan import encode_mac_command
-from siel_hil.edge_site import CONCENTRATOR, HEADS, ONE_HEAD, Site, commands_of, only_request
+from siel_hil.rigs.edge_site import CONCENTRATOR, HEADS, ONE_HEAD, Site, commands_of, only_request
 
 
 def test_confirmed_uplink_is_acknowledged_by_the_radio_that_heard_it() -> None:

@@ -12,7 +12,7 @@ from siel_codecs.lorawan import JoinRequest, SessionKeys, decode_join_accept, pa
 from siel_gateway.edge import Effects
 from siel_gateway.edge.uplinks import REPEAT_US
 from siel_gateway.records import RxFrame, TxRequest
-from siel_hil.edge_site import CONCENTRATOR, HEADS, ONE_HEAD, Node, Site
+from siel_hil.rigs.edge_site import CONCENTRATOR, HEADS, ONE_HEAD, Node, Site
 
 
 @given(st.lists(st.binary(max_size=60), max_size=8), st.data())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from siel_gateway.edge.queue import MAX_QUEUED
-from siel_hil.edge_site import CONCENTRATOR, Node, Site, commands_of, deliveries, only_request
+from siel_hil.rigs.edge_site import CONCENTRATOR, Node, Site, commands_of, deliveries, only_request
 
 
 def test_downlink_waits_for_an_uplink_and_its_outcome_is_told() -> None:

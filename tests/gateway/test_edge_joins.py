@@ -5,7 +5,7 @@ from __future__ import annotations
 from siel_codecs.lorawan import encode_join_request
 from siel_gateway.edge import EdgeDevice
 from siel_gateway.edge.uplinks import COPY_US
-from siel_hil.edge_site import CONCENTRATOR, JOIN_EUI, Echo, Site, only_request
+from siel_hil.rigs.edge_site import CONCENTRATOR, JOIN_EUI, Echo, Site, only_request
 
 
 def test_join_is_answered_five_seconds_later_on_the_same_channel_or_six_on_rx2() -> None:

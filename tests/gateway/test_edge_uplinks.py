@@ -10,7 +10,7 @@ from siel_codecs.lorawan import encode_data_up, encode_join_request, encode_mac_
 from siel_gateway.edge import EdgeDevice, EdgeServer
 from siel_gateway.edge.uplinks import COPY_US, LATE_FRAMES, MAX_REPEAT_ANSWERS, REPEAT_US
 from siel_gateway.keystore import KeyStore
-from siel_hil.edge_site import GATEWAY, HEADS, JOIN_EUI, Echo, Site, only_request
+from siel_hil.rigs.edge_site import GATEWAY, HEADS, JOIN_EUI, Echo, Site, only_request
 
 
 def test_uplink_becomes_one_observation() -> None:

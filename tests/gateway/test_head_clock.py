@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siel_gateway.head_clock import COUNTER_PERIOD_US, HeadClock
-from siel_hil.head_wire import SECOND
+from siel_hil.rigs.head_wire import SECOND
 
 
 @given(

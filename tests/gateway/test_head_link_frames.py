@@ -7,7 +7,7 @@ from typing import Any
 from siel_gateway.head_clock import COUNTER_PERIOD_US
 from siel_gateway.head_events import FrameHeard, HeadStats, JunkSkipped
 from siel_gateway.head_frames import MAX_HELD
-from siel_hil.head_wire import BOOT_ID, COUNTER_AHEAD_US, SECOND, Wire
+from siel_hil.rigs.head_wire import BOOT_ID, COUNTER_AHEAD_US, SECOND, Wire
 
 
 def test_a_frame(wire: Wire) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from siel_gateway.head_events import FrameHeard, TxResult
 from siel_gateway.head_link import HeadLink
 from siel_head.head import Head
-from siel_hil.head_wire import BOOT_ID, CHANNEL, COUNTER_AHEAD_US, SECOND
+from siel_hil.rigs.head_wire import BOOT_ID, CHANNEL, COUNTER_AHEAD_US, SECOND
 from siel_node.radio.sx126x import NONE, RX_DONE, TX_DONE
 
 

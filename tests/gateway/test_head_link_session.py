@@ -11,7 +11,7 @@ from siel_gateway.head_clock import COUNTER_PERIOD_US
 from siel_gateway.head_events import ChipConfigured, HeadReady, LinkLost, TxResult, WrongVersion
 from siel_gateway.head_link import CONFIGURE_REFUSED_US, CONFIGURE_RETRY_US, HELLO_RETRY_US, SILENCE_US
 from siel_head import link
-from siel_hil.head_wire import BOOT_ID, SECOND, Wire
+from siel_hil.rigs.head_wire import BOOT_ID, SECOND, Wire
 
 
 def test_it_begins_with_a_delimiter_and_asks_until_it_is_answered() -> None:

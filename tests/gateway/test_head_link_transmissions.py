@@ -10,7 +10,7 @@ from siel_gateway.head_events import TxResult, TxScheduled
 from siel_gateway.head_link import HeadLink
 from siel_gateway.head_requests import TX_GIVE_UP_US, TX_RETRY_US
 from siel_gateway.records import Outcome
-from siel_hil.head_wire import BOOT_ID, SECOND, Wire
+from siel_hil.rigs.head_wire import BOOT_ID, SECOND, Wire
 
 
 def test_no_session_no_transmission() -> None:

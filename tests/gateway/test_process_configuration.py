@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from siel_hil.models.semtech_udp import Address, Datagram
 from siel_hil.outside import Forwarder, Gateway, new_key, run_siel
 from siel_hil.outside.socket_peer import HOST, SocketPeer
 
@@ -152,6 +153,9 @@ def test_a_second_gateway_on_the_same_data_is_refused_and_the_first_goes_on(tmp_
 
 class Occupant(SocketPeer):
     """Has a port and nothing to say."""
+
+    def received(self, datagram: Datagram, source: Address) -> None:
+        pass
 
 
 def test_a_port_in_use_is_told_with_what_helps_and_taken_when_it_is_free(tmp_path: Path) -> None:

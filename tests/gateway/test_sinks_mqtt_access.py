@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from siel_gateway.errors import SecretError
 from siel_hil.broker import PrivateBroker
-from siel_hil.mqtt_rig import Rig, Run, running, until
+from siel_hil.rigs.mqtt_rig import Rig, Run, running, until
 
 pytestmark = pytest.mark.usefixtures("soon")
 

@@ -16,7 +16,7 @@ from siel_gateway.edge.records import Joined
 from siel_gateway.sinks import mqtt
 from siel_gateway.sinks.mqtt_window import WINDOW
 from siel_hil.broker import PrivateBroker
-from siel_hil.mqtt_rig import EUI, HANG_S, PREFIX, UP, Relay, Rig, Run, observation, running, until, watching
+from siel_hil.rigs.mqtt_rig import EUI, HANG_S, PREFIX, UP, Relay, Rig, Run, observation, running, until, watching
 
 pytestmark = pytest.mark.usefixtures("soon")
 

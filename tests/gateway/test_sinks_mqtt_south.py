@@ -12,7 +12,7 @@ import pytest
 
 from siel_gateway.edge.records import Delivery
 from siel_hil.broker import PrivateBroker
-from siel_hil.mqtt_rig import EUI, HANG_S, PREFIX, Rig, Run, T, Watcher, running, until, watching
+from siel_hil.rigs.mqtt_rig import EUI, HANG_S, PREFIX, Rig, Run, T, Watcher, running, until, watching
 
 pytestmark = pytest.mark.usefixtures("soon")
 
