@@ -15,8 +15,9 @@ from siel_hil.models.concentrator import Concentrator
 from siel_hil.models.network_server import NetworkServer
 from siel_hil.models.sx1262 import SX1262
 from siel_hil.net import Address, Endpoint, LoopbackEndpoint, VirtualNet, free_udp_port
+from siel_hil.pins import Wiring
 from siel_hil.plan import CONCENTRATOR_ID, HEAD_BOARD, GatewaySettings, NodePlan, gateway_toml
-from siel_hil.process import MicroPythonBoard, Wiring
+from siel_hil.process import MicroPythonBoard
 from siel_hil.scenario import Gateway, HeadPlan, Scenario
 from siel_hil.serial_line import PtyLine, VirtualLine
 from siel_hil.stage import Stage, spi_pins

@@ -11,8 +11,8 @@ from siel_hil.feed import Feed
 from siel_hil.medium import Medium, Station
 from siel_hil.models.sensors import A02YYUW, Sht4x, air_humidity, air_temperature, tide
 from siel_hil.models.sx1262 import SX1262
+from siel_hil.pins import Wiring
 from siel_hil.plan import NODE_BOARD, NodePlan
-from siel_hil.process import Wiring
 from siel_hil.stage import Stage, spi_pins
 from siel_hil.world import World
 from siel_node.identity import seal

@@ -13,7 +13,8 @@ from siel_hil import image
 from siel_hil.flash import format_flashes
 from siel_hil.parts import Program, find_micropython
 from siel_hil.parts.cache import cache_root
-from siel_hil.process import SHIM, MicroPythonBoard, Wiring
+from siel_hil.pins import Wiring
+from siel_hil.process import SHIM, MicroPythonBoard
 from siel_hil.world import World
 
 RAM_DISK: Final = Path("/dev/shm")  # noqa: S108 - a folder of the run's own is made below it

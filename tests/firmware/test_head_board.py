@@ -22,7 +22,8 @@ from siel_gateway.head_link import HeadLink
 from siel_hil.medium import Medium, Station, Transmission
 from siel_hil.medium_physics import noise_dbm
 from siel_hil.models.sx1262 import SX1262
-from siel_hil.process import MicroPythonBoard, Wiring
+from siel_hil.pins import Wiring
+from siel_hil.process import MicroPythonBoard
 from siel_hil.stage import Stage, spi_pins
 from siel_hil.world import World
 

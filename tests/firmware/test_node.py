@@ -13,7 +13,8 @@ from siel_codecs import lorawan, registry
 from siel_hil.errors import ParticipantError
 from siel_hil.medium import Medium, Reception, Station, Transmission
 from siel_hil.models.sx1262 import SX1262
-from siel_hil.process import MicroPythonBoard, Wiring
+from siel_hil.pins import Wiring
+from siel_hil.process import MicroPythonBoard
 from siel_hil.stage import Stage, spi_pins
 from siel_hil.world import World
 from siel_node import identity

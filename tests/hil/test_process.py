@@ -13,7 +13,8 @@ from siel_hil import process as process_module
 from siel_hil.errors import ParticipantError
 from siel_hil.flash import format_flash
 from siel_hil.parts import find_micropython
-from siel_hil.process import MicroPythonBoard, Wiring
+from siel_hil.pins import Wiring
+from siel_hil.process import MicroPythonBoard
 from siel_hil.world import World
 
 Boot = Callable[..., MicroPythonBoard]

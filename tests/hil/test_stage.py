@@ -9,7 +9,8 @@ import pytest
 
 from siel_hil import image
 from siel_hil import stage as stage_module
-from siel_hil.process import MicroPythonBoard, Wiring
+from siel_hil.pins import Wiring
+from siel_hil.process import MicroPythonBoard
 from siel_hil.stage import ROOM_BYTES, Stage, scratch_dir
 from siel_hil.world import World
 
