@@ -8,7 +8,7 @@ STAMP := .venv/.installed-from
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench format clean parts
+.PHONY: help demo test check bench generate format clean demo-parts parts
 
 help:
 	@echo 'make demo    set up, then show readings travelling from emulated nodes to the gateway   ARGS="--headless --for 60s"'
@@ -18,7 +18,7 @@ help:
 	@echo 'make format  put the sources into shape'
 	@echo 'make clean   remove everything the other verbs have made, .venv and .cache included'
 
-demo: $(STAMP) parts
+demo: $(STAMP) demo-parts
 	@$(BIN)/siel demo $(ARGS)
 
 # loadscope: what a module sets up once is set up once.
@@ -47,6 +47,9 @@ format: $(STAMP)
 clean:
 	@rm -rf .venv .cache dist build demo.json .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find codecs firmware gateway hil tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+demo-parts: $(STAMP)
+	@$(BIN)/python -m siel_hil.parts --no-tests >/dev/null
 
 parts: $(STAMP)
 	@$(BIN)/python -m siel_hil.parts >/dev/null

@@ -17,6 +17,17 @@ MICROPYTHON: Final = Tool(
     variable="MICROPYTHON",
 )
 
+MICROPYTHON32: Final = Tool(
+    name="micropython32",
+    path="usr/bin/micropython",
+    # Only an interpreter with 32-bit words answers with its version
+    probe=("-c", "import sys; sys.maxsize >> 31 or print(sys.implementation[0], *sys.implementation[1][:3])"),
+    version=MICROPYTHON.version,
+    oldest=(1, 22),
+    variable="MICROPYTHON32",
+)
+"""Has the integers and the objects' sizes of the boards: small integers of 31 bits."""
+
 _MOSQUITTO_VERSION: Final = r"{} version (\d+)\.(\d+)\.(\d+)"
 
 MOSQUITTO: Final = Tool(
@@ -65,6 +76,11 @@ class Part:
 
 
 MICROPYTHON_PART: Final = Part("micropython", ("micropython",), (MICROPYTHON,), later_suites={"debian": "trixie"})
+MICROPYTHON32_PART: Final = Part(
+    "micropython32", ("micropython",), (MICROPYTHON32,), later_suites={"debian": "trixie"}, arch="i386"
+)
+X86: Final = ("x86_64", "amd64", "i386", "i486", "i586", "i686")
+"""Machines that start a program of i386, if their kernel lets them."""
 MOSQUITTO_PART: Final = Part(
     "mosquitto",
     ("mosquitto", "mosquitto-clients"),

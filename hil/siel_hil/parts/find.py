@@ -52,6 +52,11 @@ class Finder:
         self._trust = keys if trust is None else trust
         self._read: set[Path] = set()
 
+    @property
+    def cache(self) -> Path:
+        """Folder for fetched trees."""
+        return self._cache
+
     def find(self, part: Part, tool: Tool, *, fetch: bool = True) -> Program:
         """Return a program that starts and is new enough.
 
@@ -133,8 +138,8 @@ class Finder:
         distribution, release = system.get("ID", "linux"), system.get("VERSION_CODENAME", "")
         arch = part.arch or "own"
         self._tell(
-            f"Fetching {' and '.join(part.packages)} with libraries from this machine's package mirror"
-            f" into {self._cache}; nothing else is touched."
+            f"Fetching {' and '.join(part.packages)}{part.arch and f' ({part.arch})'} with libraries"
+            f" from this machine's package mirror into {self._cache}; nothing else is touched."
         )
         own = self._index(self._cache / "apt" / f"machine-{arch}", self._sources, part)
         if all(map(own.version, part.packages)):
