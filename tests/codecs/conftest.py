@@ -18,7 +18,7 @@ def micropython() -> Program:
 
 @pytest.fixture(scope="session")
 def micropython32() -> Program:
-    """A real MicroPython with the 32-bit words of the boards; where there is none the test is skipped, in CI it fails."""
+    """A real MicroPython with the 32-bit words of the boards; without one the test is skipped, in CI it fails."""
     program, reason = find_micropython32(fetch=False)
     if program is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no 32-bit MicroPython: {reason}")
