@@ -56,6 +56,7 @@ class Unit(msgspec.Struct, frozen=True):
 
     display: str
     senml: str
+    """A primary unit; empty where there is none that a factor reaches."""
     senml_num: int
     senml_den: int
     """A display value times num / den is the value in the SenML unit."""
@@ -253,7 +254,10 @@ class SeriesLeaf(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """The time between two samples: ``code * ms_num + ms_add`` with the code of a Number that was read before."""
+    """The time between two samples: ``code * ms_num + ms_add`` with the code of a Number that was read before.
+
+    It is not known where that code is no value (outside ``code_min`` to ``code_max``) or the time is not above 0.
+    """
 
     name: str
     ms_num: int
@@ -261,7 +265,11 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Samples(msgspec.Struct, frozen=True, tag=True):
-    """A time series. Sample 0 of the result is the newest; the message's own fields belong to it."""
+    """A time series. Sample 0 of the result is the newest; the message's own fields belong to it.
+
+    Warnings of a result: those of sample 0 in wire order (its series fields stand where the series does), then of the
+    older samples by index, then EXTRA_BYTES. With ``count`` None samples follow while one more fits.
+    """
 
     leaves: tuple[SeriesLeaf, ...]
     count: int | str | None
@@ -286,7 +294,8 @@ class Entry(msgspec.Struct, frozen=True):
 class Tlv(msgspec.Struct, frozen=True, tag=True):
     """Entries up to the end of the payload less ``tail_bytes``, each with its key; starts on a byte.
 
-    A later entry overwrites a value of the same name.
+    A later entry overwrites a value of the same name. What runs into the tail, a value that is passed over included,
+    is too short a payload. An encoder leaves out an entry all of whose given names an earlier one has sent.
     """
 
     key_bytes: int
@@ -298,7 +307,8 @@ class Tlv(msgspec.Struct, frozen=True, tag=True):
     entries: tuple[Entry, ...]
     unknown: Literal["stop", "skip", "raw"]
     """A key in no entry: stop = the rest is not decoded; skip = its length is known (``length`` or ``sizes``) and it
-    is passed over, else stop; raw = the rest stands in ``data["raw"]`` as hex. Each with a warning."""
+    is passed over, else stop; raw = the rest, without the tail, stands in ``data["raw"]`` as hex. Each with a
+    warning of the frame, not of a sample."""
     sizes: tuple[tuple[int, int], ...]
     """Keys that are in no entry and the bytes that follow them."""
     tail_bytes: int = 0
