@@ -33,11 +33,18 @@ NO_SUCH_VALUE: Final = "there is no such value (known: {known})"
 NEEDS_VALUE: Final = "must have a value; it has no code for not available"
 NOT_A_NUMBER: Final = "must be a finite number or null"
 NOT_A_MEANING: Final = "must be one of {known}"
+"""The values in the order of the meanings, joined by ", "; a flag's as true and false."""
 NOT_A_LIST: Final = "must be a list of {count} values"
+"""The count that is fixed or given by another list; else "0 to {most}", the most that the count Control, or without one
+the payload (MAX_PAYLOAD_BYTES * 8 over the bits of one, series at most MAX_SAMPLES), can have."""
+NOT_A_SAMPLE: Final = "must be an object of values by name"
+NOT_A_TIME: Final = "must be a time as RFC 3339 or in milliseconds since 1970"
 NOT_HEX: Final = "must be {count} bytes in hex"
 OUT_OF_RANGE: Final = "must be {low} to {high}"
+"""In display units, as Python writes the values of code_min and code_max."""
 NO_SUCH_CODE: Final = "has no code for {why}"
 UNKNOWN_COMMAND: Final = "command must be one of {known}"
+NO_DOWNLINKS: Final = "this device takes no commands"
 
 _PART: Final = re.compile(r"\{(\w+)\}")
 
