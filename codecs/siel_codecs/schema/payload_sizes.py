@@ -1,0 +1,142 @@
+"""Bytes of one reading in this project's own form, in Cayenne LPP and in SenML CBOR.
+
+The reading is the first uplink example of each schema. Cayenne LPP is only counted, not made: a byte each for channel
+and type, then the value. Its types are taken wherever one has the quantity, however coarse it is there (humidity in
+half per cent, 1 ppm); what no type has is a generic sensor, an enum a digital input. SenML carries neither base name
+nor time, for LoRaWAN tells both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from siel_codecs.codec import SchemaCodec
+from siel_codecs.registry import Registry
+from siel_codecs.schema.model import MAX_DR0_BYTES
+from siel_codecs.schema.to_senml import senml_cbor, senml_records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from siel_codecs.schema.model import Device
+    from siel_codecs.schema.to_senml import Record
+
+OWN: Final = "siel/"
+LPP_HEADER: Final = 2
+"""Channel and type."""
+LPP_BOOLEAN, LPP_GENERIC, LPP_POSITION = 1, 4, 9
+LPP_BYTES: Final = {
+    "Cel": 2,  # temperature, 0.1 degC
+    "%RH": 1,  # humidity, 0.5 %
+    "/": 1,  # percentage, 1 %
+    "%EL": 1,  # the same
+    "Pa": 2,  # barometer, 0.1 hPa
+    "V": 2,  # voltage, 0.01 V
+    "A": 2,  # current, 0.001 A
+    "W": 2,  # power, 1 W
+    "J": 4,  # energy, 0.001 kWh
+    "Hz": 4,  # frequency, 1 Hz
+    "m": 4,  # distance, 0.001 m
+    "lx": 2,  # luminosity, 1 lx
+}
+"""Size of the value by SenML unit. Source: Cayenne LPP, "Data Types", and the extended types of its libraries (voltage
+0x74, current 0x75, frequency 0x76, percentage 0x78, power 0x80, distance 0x82, energy 0x83; generic sensor 0x64)."""
+LPP_BYTES_SHOWN: Final = {
+    "ppm": 2,  # concentration, 1 ppm
+    "ppb": LPP_GENERIC,  # a concentration has no decimals
+    "°": 2,  # direction, 1 degree
+}
+"""Size of the value by display unit, which is asked first. Source: the same, types 0x7d and 0x84."""
+LPP_POSITIONS: Final = {"lat": LPP_POSITION, "lon": 0}
+"""Both stand in one value. Source: the same, type 0x88."""
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """What one reading takes, in bytes."""
+
+    codec: str
+    reading: str
+    values: int
+    own: int
+    lpp: int
+    senml: int
+    senml_short: int
+    """With names of one letter and without units."""
+
+
+def sizes(device: Device) -> Sizes | None:
+    """Return the sizes of the device's first uplink example; None where it has none."""
+    example = next((each for each in device.examples if each.direction == "up"), None)
+    if example is None:
+        return None
+    decoded = SchemaCodec(device).decode(example.f_port, example.payload)
+    records = senml_records(device, decoded)
+    units = [unit for sample in decoded.samples for unit in _units(sample.data, decoded.units)]
+    senml = [record.get("u", "") for record in records]
+    return Sizes(
+        codec=device.name,
+        reading=example.title or device.title,
+        values=len(records),
+        own=len(example.payload),
+        lpp=sum(map(_lpp, records, units, senml)),
+        senml=len(senml_cbor(records)),
+        senml_short=len(senml_cbor([_short(record, index) for index, record in enumerate(records)])),
+    )
+
+
+def size_table(devices: Iterable[Device]) -> str:
+    """Return a Markdown table of the sizes of all devices that have an example."""
+    rows = [found for device in devices if (found := sizes(device)) is not None]
+    lines = [
+        "| type | values | own | Cayenne LPP | SenML-CBOR, short | SenML-CBOR |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    lines += [
+        f"| {row.codec} | {row.values} | {' | '.join(map(_bytes, (row.own, row.lpp, row.senml_short, row.senml)))} |"
+        for row in rows
+    ]
+    return "\n".join([*lines, ""])
+
+
+def markdown(names: Sequence[str] = ()) -> str:
+    """Return the table of the codecs ``names``, by default of all that are this project's own."""
+    registry = Registry()
+    chosen = names or [name for name in registry.names() if name.startswith(OWN)]
+    return size_table([registry.device(name) for name in chosen])
+
+
+def _bytes(count: int) -> str:
+    return f"{count} *" if count > MAX_DR0_BYTES else str(count)
+
+
+def _units(data: dict[str, Any], units: dict[str, str]) -> list[str]:
+    """Return the display unit of each record that the data makes."""
+    found = []
+    for name, value in data.items():
+        count = sum(each is not None for each in value) if isinstance(value, list) else 1
+        found += [units.get(name, "")] * count
+    return found
+
+
+def _lpp(record: Record, display: str, senml: str) -> int:
+    if "v" not in record:
+        text = record.get("vs")
+        return LPP_HEADER + LPP_BOOLEAN if text is None or not _is_hex(text) else LPP_HEADER + LPP_GENERIC
+    if senml in LPP_POSITIONS:
+        size = LPP_POSITIONS[senml]
+        return LPP_HEADER + size if size else 0
+    return LPP_HEADER + LPP_BYTES_SHOWN.get(display, LPP_BYTES.get(senml, LPP_GENERIC))
+
+
+def _is_hex(text: str) -> bool:
+    return len(text) % 2 == 0 and all(digit in "0123456789abcdef" for digit in text)
+
+
+def _short(record: Record, index: int) -> Record:
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    name = (
+        letters[index] if index < len(letters) else f"{letters[index // len(letters)]}{letters[index % len(letters)]}"
+    )
+    return {"n": name, **{label: value for label, value in record.items() if label not in {"n", "u"}}}
