@@ -15,10 +15,15 @@ No message carries a key. Attributes carry the data, the text is made from them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_FEW: Final = 12
+_MOST: Final = 140
+"""Longer than the name of any codec."""
 
 
 class CodecError(Exception):
@@ -90,7 +95,7 @@ class SchemaFault:
     __slots__ = ("field", "line", "reason")
 
     def __init__(self, field: str, reason: str, line: int | None = None) -> None:
-        """``field`` is the key's path in the file, such as ``field[2].bits``; ``line`` counts from 1."""
+        """``field`` is the key's path in the file, such as ``uplink[0].field[2].type``; ``line`` counts from 1."""
         self.field, self.reason, self.line = field, reason, line
 
     def text(self, file: str) -> str:
@@ -112,6 +117,12 @@ class UnknownCodecError(CodecError):
     """No codec of this name is known."""
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
-        """``known`` are the names there are."""
-        super().__init__(f"no codec is called {name!r}; known: {', '.join(known) or 'none'}")
+        """``known`` are the names there are; the text shows those that look like it, or all while they are few."""
+        near = get_close_matches(name, known, 5, 0.5) or [each for each in known if name and name in each][:5]
+        if len(known) <= _FEW:
+            hint = f"known: {', '.join(known) or 'none'}"
+        else:
+            shown = f"near: {', '.join(near)}" if near else "none is near"
+            hint = f"{shown} ({len(known)} are known)"
+        super().__init__(f"no codec is called {name[:_MOST]!r}; {hint}")
         self.name, self.known = name, tuple(known)

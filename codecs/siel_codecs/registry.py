@@ -1,6 +1,7 @@
 """Codecs by name: the ones that come with the package, and folders of a user's own.
 
-A folder holds ``<vendor>/<device>.toml``; a user's folder comes before the package's own.
+A folder holds ``<vendor>/<device>.toml``; a user's folder comes before the package's own. A file that is wrong is told
+when it is loaded and touches no other. A registry shows the folders as they were; to see new files, make another one.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from siel_codecs.codec import Codec, SchemaCodec
-from siel_codecs.errors import UnknownCodecError
-from siel_codecs.schema.load import load_file
+import msgspec
+
+from siel_codecs.errors import SchemaError, SchemaFault, UnknownCodecError
+from siel_codecs.schema.load import SameAs, parse_text, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from siel_codecs.codec import SchemaCodec
+    from siel_codecs.schema.model import Device
 
 PACKAGE_FOLDER: Final = Path(__file__).parent / "devices"
 _NAME: Final = re.compile("[a-z0-9][a-z0-9_-]{0,63}/[a-z0-9][a-z0-9_-]{0,63}")
@@ -27,20 +32,18 @@ class Registry:
         """``folders`` are searched in their order, before the package's own."""
         self._folders = (*folders, PACKAGE_FOLDER)
         self._names: list[str] | None = None
-        self._loaded: dict[str, SchemaCodec] = {}
+        self._devices: dict[str, Device] = {}
+        self._codecs: dict[str, SchemaCodec] = {}
 
     def names(self) -> list[str]:
-        """Return the names of all codecs, sorted, as the folders were at the first question.
-
-        A file that is wrong is found when it is loaded.
-        """
+        """Return the names of all codecs, sorted, as the folders were at the first question; no file is opened."""
         if self._names is None:
-            files = [file for folder in self._folders if folder.is_dir() for file in folder.glob("*/*.toml")]
-            self._names = sorted(filter(_NAME.fullmatch, {f"{file.parent.name}/{file.stem}" for file in files}))
+            found = {f"{file.parent.name}/{file.stem}" for folder in self._folders for file in _files(folder)}
+            self._names = sorted(filter(_NAME.fullmatch, found))
         return list(self._names)
 
-    def load(self, name: str) -> SchemaCodec:
-        """Return a codec; the same object each time.
+    def device(self, name: str) -> Device:
+        """Return what a codec's schema says, the same object each time; no code is generated.
 
         Args:
             name: ``vendor/device``.
@@ -49,17 +52,56 @@ class Registry:
             UnknownCodecError: There is none of this name.
             SchemaError: Its file is wrong.
         """
-        if name not in self._loaded:
-            self._loaded[name] = SchemaCodec(load_file(self._file(name), name))
-        return self._loaded[name]
+        if name not in self._devices:
+            found, file = self._read(name)
+            if isinstance(found, SameAs):
+                found = msgspec.structs.replace(self._target(found, str(file)), name=name)
+            self._devices[name] = found
+        return self._devices[name]
 
-    def _file(self, name: str) -> Path:
+    def load(self, name: str) -> SchemaCodec:
+        """Return a codec, the same object each time; arguments and faults as of ``device``."""
+        if name not in self._codecs:
+            from siel_codecs.codec import SchemaCodec  # noqa: PLC0415 - names and devices are told without generators
+
+            self._codecs[name] = SchemaCodec(self.device(name))
+        return self._codecs[name]
+
+    def _read(self, name: str) -> tuple[Device | SameAs, Path]:
+        file = self._file(name)
+        if file is None:
+            raise UnknownCodecError(name, self.names())
+        return parse_text(read_text(file), name, str(file)), file
+
+    def _target(self, alias: SameAs, file: str) -> Device:
+        def wrong(reason: str) -> SchemaError:
+            return SchemaError(file, [SchemaFault("same_as", reason, alias.line)])
+
+        try:
+            found, _ = self._read(alias.target)
+        except UnknownCodecError as error:
+            raise wrong(str(error)) from None
+        if isinstance(found, SameAs):
+            raise wrong(f"{alias.target} is another name of {found.target} itself; name that one")
+        return found
+
+    def _file(self, name: str) -> Path | None:
         if _NAME.fullmatch(name):
             for folder in self._folders:
                 file = folder / f"{name}.toml"
-                if file.is_file():
-                    return file
-        raise UnknownCodecError(name, self.names())
+                try:
+                    if file.is_file():
+                        return file
+                except OSError:  # a folder that may not be read is none
+                    continue
+        return None
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return list(folder.glob("*/*.toml"))
+    except OSError:  # a folder that may not be read hides no other
+        return []
 
 
 _PACKAGE: Final = Registry()
@@ -70,6 +112,6 @@ def names() -> list[str]:
     return _PACKAGE.names()
 
 
-def load(name: str) -> Codec:
+def load(name: str) -> SchemaCodec:
     """Return a codec that comes with the package; see ``Registry.load``."""
     return _PACKAGE.load(name)

@@ -168,8 +168,6 @@ def _own_units(schema: SchemaTable, context: Context) -> dict[str, Unit]:
     found: dict[str, Unit] = {}
     for code, table in schema.unit.items():
         path: TomlPath = ("unit", code)
-        if code in UNITS:
-            context.fault(path, f"{code!r} is a unit already; choose another name")
         if table.senml_factor <= 0:
             context.fault((*path, "senml_factor"), f"{table.senml_factor} must be above 0")
         if table.senml and table.senml not in SENML_UNITS:

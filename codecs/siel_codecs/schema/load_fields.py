@@ -8,7 +8,8 @@ from fractions import Fraction
 from math import lcm
 from typing import Final, Literal
 
-from siel_codecs.schema.load_tables import Const, Field, Type
+from siel_codecs.schema.load_tables import Const, Field
+from siel_codecs.schema.load_values import Type
 from siel_codecs.schema.model import (
     CHANNEL,
     MAX_FIELD_BITS,

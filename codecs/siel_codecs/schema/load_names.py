@@ -59,13 +59,16 @@ class Names:
 class Scope:
     """What has been read before a place, and under which conditions one stands there."""
 
-    def __init__(self, leaves: Mapping[str, tuple[Leaf, TomlPath]], conditions: Conditions) -> None:
+    def __init__(
+        self, leaves: Mapping[str, tuple[Leaf, TomlPath]], conditions: Conditions, *, is_entry: bool = False
+    ) -> None:
         self.leaves = dict(leaves)
+        self.is_entry = is_entry
+        """Of a TLV, whose fields have no fixed places and see nothing outside of it."""
         self.conditions = dict(conditions)
 
-    def below(self, control: TomlPath | None, codes: frozenset[int]) -> Scope:
-        """Return the scope of an arm; ``control`` None: it is not known."""
-        scope = Scope(self.leaves, self.conditions)
-        if control is not None:
-            scope.conditions[control] = codes & scope.conditions.get(control, codes)
+    def below(self, control: TomlPath, codes: frozenset[int]) -> Scope:
+        """Return the scope of an arm that is there for these codes of ``control``."""
+        scope = Scope(self.leaves, self.conditions, is_entry=self.is_entry)
+        scope.conditions[control] = codes & scope.conditions.get(control, codes)
         return scope

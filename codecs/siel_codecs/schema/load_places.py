@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from siel_codecs.schema.load_fields import Context
@@ -18,7 +18,7 @@ from siel_codecs.schema.load_tables import (
     Union,
     Unused,
 )
-from siel_codecs.schema.model import MAX_PAYLOAD_BYTES
+from siel_codecs.schema.model import MAX_PAYLOAD_BYTES, Choice, Control, Leaf
 from siel_codecs.toml_lines import TomlPath
 
 _MOST_BITS: Final = 8 * MAX_PAYLOAD_BYTES
@@ -68,8 +68,13 @@ def leaf_bits(table: Table) -> int:
 class Places:
     """One message's walk; afterwards ``starts`` says where each field with a fixed place begins."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, leaves: Mapping[TomlPath, Leaf], context: Context) -> None:
+        """``leaves`` are all of the message's by their paths."""
         self._context = context
+        self._bits: dict[str, set[int]] = {}
+        for leaf in leaves.values():
+            if isinstance(leaf, Control | Choice):
+                self._bits.setdefault(leaf.name, set()).add(leaf.bits)
         self._full = False
         self.starts: dict[TomlPath, int] = {}
 
@@ -156,7 +161,7 @@ class Places:
             return place.after_some(0, 1 if delta else bits)
         if not delta:
             return place.after(bits * table.samples)
-        fewest = sum(isinstance(each, Field) and each.delta or leaf_bits(each) for each in table.field)
+        fewest = sum((isinstance(each, Field) and each.delta) or leaf_bits(each) for each in table.field)
         return place.after_some(bits + fewest * (table.samples - 1), 1)
 
     def _entries(self, table: TlvList, path: TomlPath, place: Place) -> Place:
@@ -170,8 +175,17 @@ class Places:
 
     def _arms(self, table: Group | Union, path: TomlPath, place: Place, *, last: bool, entry: bool) -> Place:
         ends = [self.walk(fields, below, place, last=last, entry=entry) for fields, below in fields_below(table, path)]
-        if isinstance(table, Group) or table.otherwise == "ignore":
+        if isinstance(table, Group) or (table.otherwise == "ignore" and not self._covers(table)):
             ends.append(place)
         starts, aligns = {end.start for end in ends}, {end.align for end in ends}
         least = min(end.least for end in ends)
         return Place(least, starts.pop() if len(starts) == 1 else None, aligns.pop() if len(aligns) == 1 else None)
+
+    def _covers(self, table: Union) -> bool:
+        bits = self._bits.get(table.switch, set())
+        return len(bits) == 1 and covers(table, next(iter(bits)))
+
+
+def covers(table: Union, bits: int) -> bool:
+    """Whether each code of a control of so many bits has an arm, so that nothing is left to ``otherwise``."""
+    return len({code for arm in table.arm for code in arm.is_ if 0 <= code < 1 << bits}) == 1 << bits
