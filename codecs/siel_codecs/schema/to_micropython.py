@@ -1,4 +1,4 @@
-"""The generated MicroPython encoder: straight-line integer code into the caller's buffer, nothing allocated.
+"""The node's side of a schema: one MicroPython module that encodes what it sends and decodes what it is told.
 
 Small integers have 31 bits on the 32-bit ports; whatever lies outside is allocated. So every field has at most 30 bits,
 no two fields meet in one variable, and an input is clamped before it is scaled.
@@ -6,16 +6,22 @@ no two fields meet in one variable, and an input is clamped before it is scaled.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from siel_codecs.errors import EmitError
+from siel_codecs.schema.extent import size_bytes, spans
+from siel_codecs.schema.model import Absent, Choice, Number, leaves
+from siel_codecs.schema.to_micropython_decode import GET, Decoder
+from siel_codecs.schema.to_micropython_encode import PUT, Encoder
+from siel_codecs.schema.to_micropython_numbers import CannotEmitError, argument
 
 if TYPE_CHECKING:
-    from siel_codecs.schema.model import Device, Frame, Number
+    from collections.abc import Iterator
+
+    from siel_codecs.schema.model import Device, Message, Port
 
 TARGET: Final = "micropython"
-SMALL_INT_BITS: Final = 30
-"""Magnitude of the largest integer that is never allocated. Source: MicroPython, py/smallint.h, 32-bit words."""
 
 
 def module_name(device: Device) -> str:
@@ -24,119 +30,107 @@ def module_name(device: Device) -> str:
 
 
 def emit_encoder(device: Device) -> str:
-    """Return the source of the node's encoder.
+    """Return the source of the node's module.
+
+    ``encode(buf, ...)`` (``encode_<name>`` for a message with a name) takes integers in wire order of the data,
+    writes the payload and returns its size; ``decode_downlink(f_port, buf, n, out)`` returns the number of the
+    command and fills ``out``, or returns -1. Neither allocates.
 
     Raises:
         EmitError: The schema says something that this target cannot express.
     """
-    if len(device.frames) != 1:
-        raise EmitError(device.name, TARGET, "frame", "one module encodes one frame")
-    frame = device.frames[0]
-    for field in frame.fields:
-        _check(device, field)
-    arguments = [f"{field.node.name}: {_type(field)}" for field in frame.fields]
-    lines = [
+    try:
+        return _module(device)
+    except CannotEmitError as error:
+        raise EmitError(device.name, TARGET, *error.args) from None
+
+
+def sent_messages(device: Device) -> Iterator[tuple[Port, Message, str]]:
+    """Yield what the node sends: port, message and the name of the function without ``encode``'s.
+
+    Of several versions of a message only the newest.
+    """
+    for port in device.ports:
+        seen: set[str] = set()
+        for message in port.messages if port.direction == "up" else ():
+            if message.version is None or message.name not in seen:
+                yield port, message, f"_{message.name}" if message.name else ""
+            seen.add(message.name)
+
+
+def argument_names(message: Message) -> list[str]:
+    """Return the names of an encoder's arguments after the buffer, and of what a command brings, in their order."""
+    found = (leaf for leaf in leaves(message.items) if isinstance(leaf, Number | Choice))
+    return list(dict.fromkeys(argument(leaf) for leaf in found if not leaf.name.startswith("_")))
+
+
+def _module(device: Device) -> str:
+    messages = list(sent_messages(device))
+    repeated = [suffix for _, _, suffix in messages]
+    for port, message, suffix in messages:
+        if repeated.count(suffix) > 1:
+            where = message.name or f"uplink on port {(port.f_ports or (1,))[0]}"
+            raise CannotEmitError(where, "several messages of one name: give each uplink a name of its own")
+    encoders = [Encoder(message, f"encode{suffix}") for _, message, suffix in messages]
+    decoder = _decoder(device)
+    head = [
         f"# Made by `siel codec generate {device.name} --target {TARGET}`: change the schema instead.",
         "# Integers in, bytes out, nothing allocated; None means not available; what is out of range saturates.",
-        f"F_PORT = {frame.f_port}",
-        f"SIZE = {frame.size}",
-        "",
-        "",
-        *_signature(arguments),
     ]
-    body = [line for field in frame.fields for line in _prepare(field)]
-    body += [f"buf[{index}] = {byte}" for index, byte in enumerate(_bytes(frame))]
-    body.append(f"return {frame.size}")
-    return "\n".join([*lines, *(f"    {line}" for line in body)]) + "\n"
+    for port, message, suffix in messages:
+        head.append(f"F_PORT{suffix.upper()} = {(port.f_ports or (1,))[0]}")
+        head.append(f"SIZE{suffix.upper()} = {size_bytes(spans(message, 'largest'))}")
+    head += _commands(device, decoder)
+    head += _constants(device)
+    parts = ["\n".join(head) + "\n"]
+    parts += [PUT] * any(each.needs_put for each in encoders)
+    parts += [each.text() for each in encoders]
+    if decoder:
+        parts += [GET] * decoder.needs_get
+        parts.append(decoder.text())
+    return "\n\n".join(parts)
 
 
-def _check(device: Device, field: Number) -> None:
-    if field.bits > SMALL_INT_BITS:
-        raise EmitError(device.name, TARGET, field.name, f"{field.bits} bits; a small integer holds {SMALL_INT_BITS}")
-    if field.node.num != 1:
-        raise EmitError(device.name, TARGET, field.name, "a step of the code must be a whole number of node units")
-    for code in (field.code_min, field.code_max):
-        if abs(code + field.offset) * field.node.den + field.node.den >> SMALL_INT_BITS:
-            raise EmitError(device.name, TARGET, field.name, f"code {code} needs more than {SMALL_INT_BITS} bits")
+def _decoder(device: Device) -> Decoder | None:
+    ports = [port for port in device.ports if port.direction == "down"]
+    if not ports:
+        return None
+    for name in _command_numbers(device):
+        if sum(any(message.name == name for message in port.messages) for port in ports) > 1:
+            raise CannotEmitError(name or "downlink", "stands on two ports: give each downlink a name of its own")
+    return Decoder(ports, _command_numbers(device))
 
 
-def _type(field: Number) -> str:
-    return "int" if field.not_available is None else "int | None"
+def _command_numbers(device: Device) -> dict[str, int]:
+    found = dict.fromkeys(message.name for _, message in device.downlinks())
+    return {name: number for number, name in enumerate(found)}
 
 
-def _signature(arguments: list[str]) -> list[str]:
-    one_line = f"def encode(buf: bytearray, {', '.join(arguments)}) -> int:"
-    if len(one_line) <= 120:  # noqa: PLR2004 - the line length of this project
-        return [one_line]
-    return ["def encode(", "    buf: bytearray,", *(f"    {each}," for each in arguments), ") -> int:"]
+def _commands(device: Device, decoder: Decoder | None) -> list[str]:
+    if decoder is None:
+        return []
+    numbers = _command_numbers(device)
+    lines = [f"CMD{f'_{name.upper()}' if name else ''} = {number}" for name, number in numbers.items()]
+    return [*lines, f"OUT_SIZE = {decoder.out_size}"]
 
 
-def _prepare(field: Number) -> list[str]:
-    # From the node's integer to the bits on the wire, in the argument's own variable
-    name, per_step = field.node.name, field.node.den
-    low, high = ((code + field.offset) * per_step for code in (field.code_min, field.code_max))
-    lines = [f"# {field.title}: {_range(field)}, {field.bits} bits"]
-    first = "if"
-    if field.not_available is not None:
-        lines += [f"if {name} is None:", f"    {name} = {field.not_available & field.mask}"]
-        first = "elif"
-    lines += [
-        f"{first} {name} < {low}:",
-        f"    {name} = {field.code_min & field.mask}",
-        f"elif {name} > {high}:",
-        f"    {name} = {field.code_max & field.mask}",
-    ]
-    if per_step == 1:
-        steps = [name]
-    elif low >= 0:
-        steps = [f"({name} + {per_step // 2}) // {per_step}"]
-    else:
-        # Half away from zero on both sides of it
-        steps = [f"({name} + {per_step // 2}) // {per_step}", f"-(({per_step // 2} - {name}) // {per_step})"]
-    sign = "-" if field.offset > 0 else "+"
-    codes = [step if field.offset == 0 else f"{step} {sign} {abs(field.offset)}" for step in steps]
-    if codes == [name]:
-        return [*lines, "else:", f"    {name} &= {field.mask}"] if field.code_min < 0 else lines
-    if field.code_min < 0:
-        codes = [f"{code} & {field.mask}" for code in codes]
-    if len(codes) == 1:
-        return [*lines, "else:", f"    {name} = {codes[0]}"]
-    return [*lines, f"elif {name} >= 0:", f"    {name} = {codes[0]}", "else:", f"    {name} = {codes[1]}"]
+def _constants(device: Device) -> list[str]:
+    """Return FAULT and a name for each code of each choice; with the code where two would be called the same."""
+    sent = [leaf for _, message, _ in sent_messages(device) for leaf in leaves(message.items)]
+    lines = ['FAULT = "fault"'] if any(_has_fault(leaf) for leaf in sent) else []
+    found: dict[str, set[int]] = {}
+    for leaf in [*sent, *(leaf for _, message in device.downlinks() for leaf in leaves(message.items))]:
+        if isinstance(leaf, Choice) and not leaf.is_flag:
+            for code, value in leaf.meanings:
+                found.setdefault(_constant(leaf.name, str(value)), set()).add(code)
+    for name, codes in found.items():
+        lines += [f"{name}_{code} = {code}" for code in sorted(codes)] if len(codes) > 1 else [f"{name} = {min(codes)}"]
+    return lines
 
 
-def _range(field: Number) -> str:
-    low, high = (field.value(code) for code in (field.code_min, field.code_max))
-    return f"{low:g} to {high:g} {field.unit.display}"
+def _has_fault(leaf: object) -> bool:
+    return isinstance(leaf, Number | Choice) and leaf.special(Absent.FAULT) is not None
 
 
-def _bytes(frame: Frame) -> list[str]:
-    # Per byte of the payload the parts of the fields that fall into it
-    total = frame.size * 8
-    spans = [(str(frame.version), frame.version_bits, total - frame.version_bits, True)]
-    spans += [
-        (field.node.name, field.bits, shift, False) for field, shift in zip(frame.fields, frame.shifts(), strict=True)
-    ]
-    result = []
-    for index in range(frame.size):
-        right = total - 8 * (index + 1)
-        parts = [part for span in spans if (part := _part(span, right))]
-        result.append(" | ".join(parts) or "0")
-    return result
-
-
-def _part(span: tuple[str, int, int, bool], right: int) -> str:
-    name, bits, shift, constant = span
-    low, high = max(shift, right), min(shift + bits, right + 8)
-    if low >= high:
-        return ""
-    down, width, up = low - shift, high - low, low - right
-    if constant:
-        part = int(name) >> down & (1 << width) - 1
-        return str(part << up) if part else ""
-    # Shifts bind closer than &, & closer than |
-    text = f"{name} >> {down}" if down else name
-    if high < shift + bits:
-        text = f"{text} & {(1 << width) - 1}"
-    if up:
-        text = f"{text} << {up}" if text == name else f"({text}) << {up}"
-    return text
+def _constant(name: str, value: str) -> str:
+    return re.sub(r"[^A-Z0-9]+", "_", f"{name}_{value}".upper()).rstrip("_")

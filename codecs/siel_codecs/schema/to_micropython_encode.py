@@ -1,0 +1,524 @@
+"""The node's encoder of one message: straight-line stores where a field has one place, else a bit helper."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from siel_codecs.schema.model import (
+    Absent,
+    Choice,
+    Constant,
+    Control,
+    Lookahead,
+    Number,
+    Repeat,
+    Reserved,
+    Samples,
+    Switch,
+    Tlv,
+    Word,
+)
+from siel_codecs.schema.model import names as names_below
+from siel_codecs.schema.to_micropython_numbers import CannotEmitError, Scaling, scaling
+from siel_codecs.schema.to_micropython_plan import Plan
+from siel_codecs.schema.to_micropython_text import (
+    WIDTH,
+    Lines,
+    Piece,
+    is_none_of,
+    is_one_of,
+    pieces,
+    runs,
+    word_pieces,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from siel_codecs.schema.model import Item, Leaf, Message, SeriesLeaf
+
+PUT: Final = """\
+def _put(buf: bytearray, at: int, code: int, bits: int) -> int:
+    # From bit at on, most significant bit first; what is left of the last byte becomes 0.
+    while bits:
+        room = 8 - (at & 7)
+        take = bits if bits < room else room
+        bits -= take
+        part = (code >> bits & (1 << take) - 1) << room - take
+        if room == 8:
+            buf[at >> 3] = part
+        else:
+            buf[at >> 3] |= part
+        at += take
+    return at
+"""
+
+_LONGEST_NAMES: Final = 60
+
+
+class Encoder:
+    """Writes one function.
+
+    Args:
+        message: What it encodes.
+        name: Of the function.
+
+    Attributes:
+        needs_put: Whether it calls ``_put``.
+
+    Raises:
+        CannotEmitError: The message says something that this target cannot express.
+    """
+
+    def __init__(self, message: Message, name: str) -> None:
+        self.needs_put = False
+        self._plan = plan = Plan(message)
+        self._lines = Lines()
+        self._at: int | None = 0
+        """The bit that is written next; None: the variable ``at`` has it."""
+        self._ready: set[str] = set()
+        """What steers or was looked ahead and is a code already."""
+        self._buf = plan.fresh("buf") if "buf" in plan.locals.values() else "buf"
+        self._var = {each: plan.fresh(each) for each in ("at", "n", "i", "code")}
+        self._lines.add(*self._signature(name))
+        with self._lines.block():
+            self._items(message.items)
+            self._end()
+
+    def text(self) -> str:
+        """Return the source of the function."""
+        return self._lines.text()
+
+    def _signature(self, name: str) -> list[str]:
+        arguments = [f"{self._plan.locals[each]}{self._annotation(each)}" for each in self._plan.arguments]
+        one_line = f"def {name}({', '.join([f'{self._buf}: bytearray', *arguments])}) -> int:"
+        if len(one_line) <= WIDTH:
+            return [one_line]
+        return [f"def {name}(", f"    {self._buf}: bytearray,", *(f"    {each}," for each in arguments), ") -> int:"]
+
+    def _annotation(self, name: str) -> str:
+        # FAULT is no integer, and a list may be any array: mypy takes what is not annotated as it comes
+        argument = self._plan.arguments[name]
+        return "" if argument.is_list or argument.has(Absent.FAULT) else ": int | None"
+
+    def _end(self) -> None:
+        if self._at is None:
+            self._lines.add(f"return {self._var['at']} + 7 >> 3")
+        else:
+            self._lines.add(f"return {(self._at + 7) // 8}")
+
+    # The walk
+
+    def _items(self, items: Sequence[Item]) -> None:
+        run: list[Leaf | Word] = []
+        for item in items:
+            if isinstance(item, Switch | Repeat | Samples):
+                self._run(run)
+                run = []
+                if isinstance(item, Switch):
+                    self._switch(item)
+                elif isinstance(item, Repeat):
+                    self._repeat(item)
+                else:
+                    self._samples(item)
+            elif isinstance(item, Lookahead):
+                self._prepare(self._plan.leaf_of[item.name])
+            elif not isinstance(item, Tlv):  # refused before
+                run.append(item)
+        self._run(run)
+
+    def _run(self, run: Sequence[Leaf | Word]) -> None:
+        for item in run:
+            for leaf in item.leaves if isinstance(item, Word) else (item,):
+                self._prepare(leaf)
+        if self._at is not None:
+            self._store(run, self._at)
+        else:
+            self._append(run)
+
+    def _store(self, run: Sequence[Leaf | Word], start: int) -> None:
+        # One line per byte; the first may have begun before
+        at = start
+        parts: list[tuple[Piece, Leaf]] = []
+        for item in run:
+            parts += _parts(item, at)
+            at += item.bits
+        for byte in range(start // 8, (at + 7) // 8):
+            here = [(piece, leaf) for piece, leaf in parts if piece.byte == byte]
+            texts = self._texts(here)
+            if byte * 8 >= start:
+                self._lines.joined(f"{self._buf}[{byte}] = ", texts or ["0"], "|")
+            elif texts:
+                self._lines.joined(f"{self._buf}[{byte}] |= ", texts, "|")
+        self._at = at
+
+    def _texts(self, parts: Sequence[tuple[Piece, Leaf]]) -> list[str]:
+        constant, texts = 0, list[str]()
+        for piece, leaf in parts:
+            if isinstance(leaf, Constant):
+                constant |= piece.constant(leaf.code)
+            elif not isinstance(leaf, Reserved):
+                texts.append(piece.written(self._name(leaf)))
+        return [str(constant), *texts] if constant else texts
+
+    def _append(self, run: Sequence[Leaf | Word]) -> None:
+        at, fixed, bits = self._var["at"], 0, 0
+
+        def flush() -> None:
+            nonlocal fixed, bits
+            if bits:
+                self._put(str(fixed), bits)
+            fixed = bits = 0
+
+        for item in run:
+            if isinstance(item, Constant | Reserved):
+                code = item.code if isinstance(item, Constant) else 0
+                if fixed and (fixed << item.bits | code) >> 30:
+                    flush()
+                fixed, bits = fixed << item.bits | code, bits + item.bits
+                if fixed >> 30:
+                    # A constant that is no small integer goes out in two parts
+                    low, fixed, bits = fixed & 0xFFFF, fixed >> 16, bits - 16
+                    flush()
+                    fixed, bits = low, 16
+                continue
+            flush()
+            if isinstance(item, Word):
+                parts = _parts(item, 0)
+                for byte in range(item.bits // 8):
+                    texts = self._texts([(piece, leaf) for piece, leaf in parts if piece.byte == byte])
+                    self._lines.joined(f"{self._buf}[{at} >> 3] = ", texts or ["0"], "|")
+                    self._lines.add(f"{at} += 8")
+            else:
+                self._put(self._name(item), item.bits)
+        flush()
+
+    def _put(self, code: str, bits: int) -> None:
+        self.needs_put = True
+        at = self._var["at"]
+        self._lines.add(f"{at} = _put({self._buf}, {at}, {code}, {bits})")
+
+    def _moving(self) -> None:
+        # From here on the place is a variable
+        if self._at is not None:
+            self._lines.add(f"{self._var['at']} = {self._at}")
+            self._at = None
+
+    def _name(self, leaf: Leaf) -> str:
+        return self._plan.locals[leaf.name]  # type: ignore[union-attr]
+
+    # From values to codes
+
+    def _prepare(self, leaf: Leaf) -> None:
+        if isinstance(leaf, Constant | Reserved) or leaf.name in self._ready:
+            return
+        if isinstance(leaf, Control):
+            self._derive(leaf)
+        elif isinstance(leaf, Number | Choice):
+            self._code(leaf, self._name(leaf))
+            if isinstance(leaf, Choice) and leaf.name in self._plan.switches:
+                self._refuse_others(leaf)
+        self._ready.add(leaf.name)
+
+    def _code(self, leaf: Number | Choice, name: str, *, masked: bool = True) -> None:
+        """Turn the value in ``name`` into the code; of a series it keeps its sign until it is sent."""
+        wanted = self._plan.locals[leaf.name]
+        if isinstance(leaf, Number):
+            self._lines.comment(f"{leaf.title}: {_range(leaf)}, {_bits(leaf.bits)}")
+            self._lines.chain(_number_branches(leaf, scaling(leaf), (name, wanted), masked=masked))
+        else:
+            self._lines.comment(f"{leaf.title}: {_meanings(leaf)}, {_bits(leaf.bits)}")
+            self._lines.chain(_choice_branches(leaf, name, wanted))
+
+    def _derive(self, control: Control) -> None:
+        name, lists = control.name, self._plan.lists.get(control.name)
+        if lists:
+            self._count(control)
+            if name in self._plan.switches:
+                self._refuse_others(control)
+            return
+        if name not in self._plan.switches:
+            self._lines.add(f"{name} = 0")
+            return
+        options = self._plan.options(name)
+        every = sorted({each for option in options for each in option.names})
+        # Nothing given: the first code without data, else the first
+        ordered = sorted(options, key=lambda option: bool(option.names))
+        branches: list[tuple[list[str], int]] = []
+        for option in ordered if not ordered[0].names else options:
+            tests = [f"{self._plan.locals[each]} is None" for each in every if each not in option.names]
+            branches.append((tests, option.code))
+            if not tests:
+                break
+        self._emit_derived(name, branches, [self._plan.locals[each] for each in every])
+
+    def _emit_derived(self, name: str, branches: list[tuple[list[str], int]], every: list[str]) -> None:
+        if not branches[0][0]:
+            self._lines.add(f"{name} = {branches[0][1]}")
+            return
+        if len(branches) == 2 and not branches[1][0]:  # noqa: PLR2004 - a conditional expression has two ends
+            one_line = f"{name} = {branches[0][1]} if {' and '.join(branches[0][0])} else {branches[1][1]}"
+            if self._lines.fits(one_line):
+                self._lines.add(one_line)
+                return
+        for index, (tests, code) in enumerate(branches):
+            if tests:
+                self._lines.joined("elif " if index else "if ", tests, "and", ":")
+            else:
+                self._lines.add("else:")
+            with self._lines.block():
+                self._lines.add(f"{name} = {code}")
+        if branches[-1][0]:
+            self._lines.add("else:", f"    {_refusal(' or '.join(every))}")
+
+    def _count(self, control: Control) -> None:
+        name, add = control.name, self._lines
+        lists = [each for item in self._plan.lists[name] for each in self._list_names(item)]
+        self._none_is_empty(lists)
+        add.add(f"{name} = len({lists[0]})")
+        self._equal(name, lists[1:])
+        add.add(f"if {name} > {(1 << control.bits) - 1}:", f"    {_refusal(lists[0])}")
+
+    def _none_is_empty(self, lists: Sequence[str]) -> None:
+        for each in lists:
+            self._lines.add(f"if {each} is None:", f"    {each} = ()")
+
+    def _list_names(self, item: Repeat | Samples) -> list[str]:
+        return [self._plan.locals[each] for each in names_below((item,))]
+
+    def _equal(self, count: str, lists: Sequence[str]) -> None:
+        for each in lists:
+            self._lines.add(f"if len({each}) != {count}:", f"    {_refusal(each)}")
+
+    def _refuse_others(self, leaf: Control | Choice) -> None:
+        # What was given for another code would get lost
+        options = self._plan.options(leaf.name)
+        possible = self._plan.possible_codes(leaf.name)
+        for name in sorted({each for option in options for each in option.names}):
+            codes = {
+                code
+                for switch in self._plan.switches[leaf.name]
+                for arm in switch.arms
+                if name in names_below(arm.items)
+                for code in arm.codes
+            }
+            if possible and possible <= codes:
+                continue
+            var = self._plan.locals[name]
+            test = is_none_of(self._plan.locals[leaf.name], codes)
+            self._lines.add(f"if {var} is not None and {test}:", f"    {_refusal(var)}")
+
+    # Groups
+
+    def _switch(self, switch: Switch) -> None:
+        possible = self._plan.possible_codes(switch.control)
+        name = self._plan.locals[switch.control]
+        arms = [(set(arm.codes) & possible if possible else set(arm.codes), arm.items) for arm in switch.arms]
+        arms = [(codes, items) for codes, items in arms if codes]
+        rest = not possible or possible - {code for codes, _ in arms for code in codes}
+        branches: list[tuple[set[int] | None, tuple[Item, ...]]] = list(arms)
+        if not rest:
+            # The longest test, or the arm without items, becomes the else
+            last = min(range(len(arms)), key=lambda index: (bool(arms[index][1]), -len(runs(arms[index][0]))))
+            branches = [*(arm for index, arm in enumerate(arms) if index != last), (None, arms[last][1])]
+        start, ready = self._at, set(self._ready)
+        written: list[tuple[set[int] | None, list[str], int | None]] = []
+        outer = self._lines
+        for codes, items in branches:
+            self._lines, self._at, self._ready = Lines(), start, set(ready)
+            self._items(items)
+            written.append((codes, self._lines.lines, self._at))
+        refused = bool(rest) and switch.otherwise == "error"
+        if rest and not refused:
+            written.append((None, [], start))
+        self._lines, self._ready = outer, ready
+        self._join(name, written, refused=refused)
+
+    def _join(self, name: str, written: list[tuple[set[int] | None, list[str], int | None]], *, refused: bool) -> None:
+        ends = {end for _, _, end in written}
+        if len(ends) > 1:
+            written = [
+                (codes, [*lines, *([] if end is None else [f"{self._var['at']} = {end}"])], end)
+                for codes, lines, end in written
+            ]
+            self._at = None
+        else:
+            self._at = ends.pop()
+        word = "if"
+        for codes, lines, _ in written:
+            if codes is None and word == "if":
+                self._lines.add(*lines)
+            elif codes is not None or lines:
+                self._lines.add("else:" if codes is None else f"{word} {is_one_of(name, codes)}:")
+                with self._lines.block():
+                    self._lines.add(*(lines or ["pass"]))
+            word = "elif"
+        if refused:
+            self._lines.add("else:", f"    {_refusal(name)}")
+
+    # Lists and series
+
+    def _length(self, item: Repeat | Samples, bits: int) -> str:
+        """Emit the checks of the lists' lengths and return the expression of the count."""
+        lists = self._list_names(item)
+        if isinstance(item.count, str):
+            return item.count
+        if isinstance(item.count, int):
+            for each in lists:
+                self._lines.add(f"if {each} is None or len({each}) != {item.count}:", f"    {_refusal(each)}")
+            return str(item.count)
+        self._none_is_empty(lists)
+        self._lines.add(f"{self._var['n']} = len({lists[0]})")
+        self._equal(self._var["n"], lists[1:])
+        return self._var["n"]
+
+    def _repeat(self, item: Repeat) -> None:
+        count = self._length(item, item.leaf.bits)
+        self._moving()
+        i, code, add = self._var["i"], self._var["code"], self._lines
+        add.add(f"{i} = 0", f"while {i} < {count}:")
+        with add.block():
+            add.add(f"{code} = {self._name(item.leaf)}[{i}]")
+            self._code(item.leaf, code)
+            self._put(code, item.leaf.bits)
+            add.add(f"{i} += 1")
+
+    def _samples(self, item: Samples) -> None:
+        count = self._length(item, sum(each.leaf.bits for each in item.leaves))
+        self._moving()
+        i, add = self._var["i"], self._lines
+        before = {
+            each.leaf.name: self._plan.fresh(f"{self._name(each.leaf)}_before")
+            for each in item.leaves
+            if each.delta_bits and not isinstance(each.leaf, Reserved)
+        }
+        add.add(*(f"{name} = 0" for name in before.values()))
+        index = i if item.newest_first else f"{count} - 1 - {i}" if not count.isdigit() else f"{int(count) - 1} - {i}"
+        add.add(f"{i} = 0", f"while {i} < {count}:")
+        with add.block():
+            for each in item.leaves:
+                self._sample(each, index, before)
+            add.add(f"{i} += 1")
+
+    def _sample(self, each: SeriesLeaf, index: str, before: dict[str, str]) -> None:
+        leaf, code, add = each.leaf, self._var["code"], self._lines
+        if isinstance(leaf, Reserved):
+            self._put("0", leaf.bits)
+            return
+        add.add(f"{code} = {self._name(leaf)}[{index}]")
+        if not each.delta_bits or not isinstance(leaf, Number):
+            self._code(leaf, code)
+            self._put(code, leaf.bits)
+            return
+        self._code(leaf, code, masked=False)
+        last, low, high = before[leaf.name], leaf.code_min, leaf.code_max
+        limit = 1 << each.delta_bits - 1
+        values = [f"{low} <= {last} <= {high}", f"{low} <= {code} <= {high}"] if not leaf.every_code_is_a_value else []
+        tests = [self._var["i"], *values, f"-{limit} < {code} - {last} < {limit}"]
+        add.joined("if ", tests, "and", ":")
+        with add.block():
+            self._put(f"{code} - {last}", each.delta_bits)
+        add.add("else:")
+        with add.block():
+            # The most negative difference says that the whole code follows
+            add.add(f"if {self._var['i']}:")
+            with add.block():
+                self._put(str(limit), each.delta_bits)
+            self._put(code, leaf.bits)
+        add.add(f"{last} = {code}")
+
+
+def _parts(item: Leaf | Word, at: int) -> list[tuple[Piece, Leaf]]:
+    if not isinstance(item, Word):
+        return [(piece, item) for piece in pieces(at, item.bits)]
+    shifted = zip(item.leaves, item.shifts(), strict=True)
+    return [(piece, leaf) for leaf, shift in shifted for piece in word_pieces(at, shift, leaf.bits)]
+
+
+def _bits(bits: int) -> str:
+    return "1 bit" if bits == 1 else f"{bits} bits"
+
+
+def _refusal(name: str) -> str:
+    return f'raise ValueError("{name if len(name) <= _LONGEST_NAMES else "values that cannot stand together"}")'
+
+
+def _number_branches(
+    number: Number, by: Scaling, names: tuple[str, str], *, masked: bool
+) -> list[tuple[str, list[str]]]:
+    name, told = names
+    mask = number.mask if masked else -1
+
+    def sent(code: int | None) -> list[str]:
+        return [_refusal(told) if code is None else f"{name} = {code & mask}"]
+
+    under = _saturated(number, Absent.UNDER_RANGE, number.code_min)
+    over = _saturated(number, Absent.OVER_RANGE, number.code_max)
+    missing, fault = number.special(Absent.NOT_AVAILABLE), number.special(Absent.FAULT)
+    branches = [(f"{name} is None", sent(missing))]
+    if fault is not None:
+        branches.append((f"{name} == FAULT", sent(fault)))
+    branches += [(f"{name} < {by.low}", sent(under)), (f"{name} > {by.high}", sent(over))]
+    if missing is None and fault is None and under is None and over is None:
+        branches = [(f"{name} is None or not {by.low} <= {name} <= {by.high}", sent(None))]
+    elif under is None and over is None:
+        branches[-2:] = [(f"not {by.low} <= {name} <= {by.high}", sent(None))]
+    above, below = by.above(name), by.below(name)
+    if by.ties and by.low < 0 <= by.high and above != below:
+        codes = [(f"{name} >= 0", above), ("", below)]
+    else:
+        codes = [("", below if by.ties and by.high < 0 else above)]
+    for test, expression in codes:
+        if masked and number.code_min < 0:
+            lines = [f"{name} &= {mask}"] if expression == name else [f"{name} = {_masked(expression, mask)}"]
+        elif expression == name:
+            continue
+        else:
+            lines = [f"{name} = {expression}"]
+        branches.append((test, lines))
+    return branches
+
+
+def _masked(expression: str, mask: int) -> str:
+    return f"{expression} & {mask}"  # & binds weaker than what numbers are made with
+
+
+def _saturated(number: Number, absent: Absent, end: int) -> int | None:
+    if not number.saturates:
+        return None
+    code = number.special(absent)
+    return end if code is None else code
+
+
+def _choice_branches(choice: Choice, name: str, told: str) -> list[tuple[str, list[str]]]:
+    missing, fault = choice.special(Absent.NOT_AVAILABLE), choice.special(Absent.FAULT)
+    branches = [(f"{name} is None", [_refusal(told) if missing is None else f"{name} = {missing}"])]
+    if fault is not None:
+        branches.append((f"{name} == FAULT", [f"{name} = {fault}"]))
+    if choice.is_flag:
+        codes = {bool(value): code for code, value in choice.meanings}
+        if len(codes) == 2 and len(branches) == 1 and missing is None:  # noqa: PLR2004 - true and false
+            return [*branches, ("", [f"{name} = {codes[True]} if {name} else {codes[False]}"])]
+        yes, no = (f"{name} = {codes[value]}" if value in codes else _refusal(told) for value in (True, False))
+        return [*branches, (name, [yes]), ("", [no])]
+    meant = [code for code, _ in choice.meanings]
+    sent = [code for code in (missing, fault) if code is not None]
+    whole = len(meant) == 1 << choice.bits
+    test = f"not 0 <= {name} <= {(1 << choice.bits) - 1}" if whole else is_none_of(name, meant)
+    if not sent:
+        return [(f"{name} is None or {test}", [_refusal(told)])]
+    return [*branches, (test, [_refusal(told)])]
+
+
+def _range(number: Number) -> str:
+    low, high = (number.value(code) for code in (number.code_min, number.code_max))
+    return f"{low:g} to {high:g}{f' {number.unit.display}' if number.unit and number.unit.display else ''}"
+
+
+def _meanings(choice: Choice) -> str:
+    if choice.is_flag:
+        return "True or False"
+    return ", ".join(f"{code} {value}" for code, value in choice.meanings)
+
+
+__all__ = ["PUT", "CannotEmitError", "Encoder"]
