@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from siel_codecs.schema.model import Device
 
 PACKAGE_FOLDER: Final = Path(__file__).parent / "devices"
-_NAME: Final = re.compile("[a-z0-9][a-z0-9_-]{0,63}/[a-z0-9][a-z0-9_-]{0,63}")
+NAME: Final = re.compile("[a-z0-9][a-z0-9_-]{0,63}/[a-z0-9][a-z0-9_-]{0,63}")
+"""What a codec may be called: vendor and device."""
 
 
 class Registry:
@@ -39,7 +40,7 @@ class Registry:
         """Return the names of all codecs, sorted, as the folders were at the first question; no file is opened."""
         if self._names is None:
             found = {f"{file.parent.name}/{file.stem}" for folder in self._folders for file in _files(folder)}
-            self._names = sorted(filter(_NAME.fullmatch, found))
+            self._names = sorted(filter(NAME.fullmatch, found))
         return list(self._names)
 
     def device(self, name: str) -> Device:
@@ -86,7 +87,7 @@ class Registry:
         return found
 
     def _file(self, name: str) -> Path | None:
-        if _NAME.fullmatch(name):
+        if NAME.fullmatch(name):
             for folder in self._folders:
                 file = folder / f"{name}.toml"
                 try:
