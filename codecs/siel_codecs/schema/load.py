@@ -100,7 +100,8 @@ def parse_text(text: str, name: str, file: str) -> Device | SameAs:
     if device is None or context.faults:
         index = line_index(text)
         faults = dict.fromkeys(context.faults)  # each once
-        raise SchemaError(file, [_fault(index, tree, path, reason) for path, reason in faults])
+        told = [_fault(index, tree, path, reason) for path, reason in faults]
+        raise SchemaError(file, sorted(told, key=lambda fault: fault.line or 0))
     return device
 
 

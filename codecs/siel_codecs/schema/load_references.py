@@ -25,6 +25,7 @@ class References:
         """Wanted by the item that is being read."""
         self._fields, self._context = fields, context
         self._steering: set[TomlPath] = set()
+        self._wanted: set[str] = set()  # names that were told to be missing where they are referred to
         self._later: dict[str, tuple[TomlPath, int]] = {}  # leaves of the message itself and the bit each begins at
         self._read_ahead: dict[str, tuple[Leaf, TomlPath]] = {}
 
@@ -62,6 +63,7 @@ class References:
                 self.ahead.append(Lookahead(name, bit, found[0].bits))
         if found is None:
             self._context.fault(path, self.why_missing(name, scope, ahead=ahead))
+            self._wanted.add(name)
             return None
         leaf, where = found
         if isinstance(leaf, Control) or (isinstance(leaf, Choice) and purpose == "steers"):
@@ -85,7 +87,7 @@ class References:
     def check_controls(self) -> None:
         """Find the controls that steer nothing."""
         for path, leaf in self.leaves.items():
-            if isinstance(leaf, Control) and path not in self._steering:
+            if isinstance(leaf, Control) and path not in self._steering and leaf.name not in self._wanted:
                 self._context.fault((*path, "name"), f"{leaf.name!r} steers nothing")
 
 

@@ -20,6 +20,7 @@ from siel_codecs.schema.load_values import (
     ControlName,
     Count,
     Data,
+    Display,
     FieldType,
     LongText,
     Meanings,
@@ -204,7 +205,7 @@ class MessageTable(Table):
 class UnitTable(Table):
     """A unit that the package does not know."""
 
-    display: UnitCode
+    display: Display
     senml: UnitCode = ""
     senml_factor: Rational = Fraction(1)
     ucum: UnitCode = ""

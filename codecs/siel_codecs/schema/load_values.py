@@ -19,6 +19,7 @@ MAX_F_PORT: Final = 223
 _MAX_DIGITS: Final = 18
 _MAX_CODE: Final = 1 << 32
 _TYPE: Final = re.compile(r"bool|hex([1-9][0-9]{0,2})|([us])([1-9][0-9]?)(le)?")
+_FRACTION: Final = re.compile(r"[+-]?[0-9]+(/[0-9]+|\.[0-9]+)?")
 _NAME: Final = re.compile(r"_?[a-z][a-z0-9_]{0,39}")
 _TITLE: Final = re.compile(r"[^\x00-\x1f\x7f]{1,80}")
 _UNIT_CODE: Final = re.compile(r"[^\x00-\x20\x7f]{0,16}")
@@ -51,12 +52,14 @@ def _rational(value: object) -> Fraction:
         raise ValueError("must be a finite number of ordinary size")
     if isinstance(value, int) and abs(value) >= 10**_MAX_DIGITS:
         raise ValueError(f"must not have more than {_MAX_DIGITS} digits")
-    if len(str(value)) > 2 * _MAX_DIGITS or (isinstance(value, str) and "e" in value.lower()):
+    if isinstance(value, str) and not _FRACTION.fullmatch(value):
+        raise ValueError('must be a number, or a fraction in quotes such as "1/3"')
+    if len(str(value)) > 2 * _MAX_DIGITS:
         raise ValueError(f"must not have more than {_MAX_DIGITS} digits")
     try:
         return Fraction(value)
-    except (ValueError, ZeroDivisionError):
-        raise ValueError('must be a number, or a fraction in quotes such as "1/3"') from None
+    except ZeroDivisionError:
+        raise ValueError("must not be divided by 0") from None
 
 
 def _name(value: object) -> str:
@@ -94,6 +97,13 @@ def _long_text(value: object) -> str:
     text = _text(value)
     if len(text) > 2000:  # noqa: PLR2004 - as the message says
         raise ValueError("must have at most 2000 characters")
+    return text
+
+
+def _display(value: object) -> str:
+    text = _text(value)
+    if len(text) > 24 or (text and not _TITLE.fullmatch(text)):  # noqa: PLR2004 - as the message says
+        raise ValueError("must be at most 24 characters in one line")
     return text
 
 
@@ -252,6 +262,7 @@ ControlName = Annotated[str, PlainValidator(_control)]
 Argument = Annotated[str, PlainValidator(_argument)]
 Title = Annotated[str, PlainValidator(_title)]
 LongText = Annotated[str, PlainValidator(_long_text)]
+Display = Annotated[str, PlainValidator(_display)]
 UnitCode = Annotated[str, PlainValidator(_unit_code)]
 FieldType = Annotated[Any, PlainValidator(_type)]
 Codes = Annotated[tuple[int, ...], PlainValidator(_codes)]
