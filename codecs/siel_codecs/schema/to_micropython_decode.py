@@ -227,7 +227,7 @@ class Decoder:
             if leaf.name not in self._known:
                 self._joined(f"{self._steering(leaf.name)} = ", parts)
         elif isinstance(leaf, Number | Choice):
-            name = self._steering(leaf.name) if leaf.name in self._plan.switches else "code"
+            name = self._steering(leaf.name) if leaf.name in self._plan.steering else "code"
             if leaf.name not in self._known:
                 self._joined(f"{name} = ", parts)
             self._value(leaf, name, str(self._slots[leaf.name]))

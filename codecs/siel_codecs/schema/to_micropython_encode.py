@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from siel_codecs.schema.model import (
+    MAX_PAYLOAD_BYTES,
+    MAX_SAMPLES,
     Absent,
     Choice,
     Constant,
@@ -20,7 +22,7 @@ from siel_codecs.schema.model import (
 )
 from siel_codecs.schema.model import names as names_below
 from siel_codecs.schema.to_micropython_numbers import CannotEmitError, Scaling, scaling
-from siel_codecs.schema.to_micropython_plan import Plan
+from siel_codecs.schema.to_micropython_plan import Plan, Steered
 from siel_codecs.schema.to_micropython_text import (
     WIDTH,
     Lines,
@@ -76,6 +78,8 @@ class Encoder:
         self._lines = Lines()
         self._at: int | None = 0
         """The bit that is written next; None: the variable ``at`` has it."""
+        self._steered: dict[str, Steered] = {}
+        """What steers and has its code."""
         self._ready: set[str] = set()
         """What steers or was looked ahead and is a code already."""
         self._buf = plan.fresh("buf") if "buf" in plan.locals.values() else "buf"
@@ -109,12 +113,13 @@ class Encoder:
 
     # The walk
 
-    def _items(self, items: Sequence[Item]) -> None:
+    def _items(self, items: tuple[Item, ...]) -> None:
         run: list[Leaf | Word] = []
-        for item in items:
+        start = 0
+        for index, item in enumerate(items):
             if isinstance(item, Switch | Repeat | Samples):
-                self._run(run)
-                run = []
+                self._run(run, items[start:])
+                run, start = [], index + 1
                 if isinstance(item, Switch):
                     self._switch(item)
                 elif isinstance(item, Repeat):
@@ -122,15 +127,16 @@ class Encoder:
                 else:
                     self._samples(item)
             elif isinstance(item, Lookahead):
-                self._prepare(self._plan.leaf_of[item.name])
+                self._prepare(self._plan.leaf_of[item.name], items[index + 1 :])
             elif not isinstance(item, Tlv):  # refused before
                 run.append(item)
-        self._run(run)
+        self._run(run, items[start:])
 
-    def _run(self, run: Sequence[Leaf | Word]) -> None:
+    def _run(self, run: Sequence[Leaf | Word], after: tuple[Item, ...]) -> None:
+        # What a leaf steers comes after the whole run
         for item in run:
             for leaf in item.leaves if isinstance(item, Word) else (item,):
-                self._prepare(leaf)
+                self._prepare(leaf, after)
         if self._at is not None:
             self._store(run, self._at)
         else:
@@ -209,16 +215,18 @@ class Encoder:
 
     # From values to codes
 
-    def _prepare(self, leaf: Leaf) -> None:
-        if isinstance(leaf, Constant | Reserved) or leaf.name in self._ready:
+    def _prepare(self, leaf: Leaf, after: tuple[Item, ...]) -> None:
+        if not isinstance(leaf, Number | Choice | Control) or leaf.name in self._ready:
             return
-        if isinstance(leaf, Control):
-            self._derive(leaf)
-        elif isinstance(leaf, Number | Choice):
-            self._code(leaf, self._name(leaf))
-            if isinstance(leaf, Choice) and leaf.name in self._plan.switches:
-                self._refuse_others(leaf)
         self._ready.add(leaf.name)
+        if isinstance(leaf, Control | Choice):
+            self._steered[leaf.name] = Steered(leaf, after)
+        if isinstance(leaf, Control):
+            self._derive(leaf, self._steered[leaf.name])
+        else:
+            self._code(leaf, self._name(leaf))
+        if isinstance(leaf, Choice):
+            self._refuse_others(leaf, self._steered[leaf.name])
 
     def _code(self, leaf: Number | Choice, name: str, *, masked: bool = True) -> None:
         """Turn the value in ``name`` into the code; of a series it keeps its sign until it is sent."""
@@ -230,27 +238,24 @@ class Encoder:
             self._lines.comment(f"{leaf.title}: {_meanings(leaf)}, {_bits(leaf.bits)}")
             self._lines.chain(_choice_branches(leaf, name, wanted))
 
-    def _derive(self, control: Control) -> None:
-        name, lists = control.name, self._plan.lists.get(control.name)
-        if lists:
-            self._count(control)
-            if name in self._plan.switches:
-                self._refuse_others(control)
+    def _derive(self, control: Control, steered: Steered) -> None:
+        if steered.lists:
+            self._count(control, steered)
+            self._refuse_others(control, steered)
             return
-        if name not in self._plan.switches:
-            self._lines.add(f"{name} = 0")
+        if not steered.switches:
+            self._lines.add(f"{control.name} = 0")
             return
-        options = self._plan.options(name)
-        every = sorted({each for option in options for each in option.names})
         # Nothing given: the first code without data, else the first
-        ordered = sorted(options, key=lambda option: bool(option.names))
+        options = sorted(steered.options, key=lambda option: bool(option.names))
+        every = steered.names()
         branches: list[tuple[list[str], int]] = []
-        for option in ordered if not ordered[0].names else options:
+        for option in options if not options[0].names else steered.options:
             tests = [f"{self._plan.locals[each]} is None" for each in every if each not in option.names]
             branches.append((tests, option.code))
             if not tests:
                 break
-        self._emit_derived(name, branches, [self._plan.locals[each] for each in every])
+        self._emit_derived(control.name, branches, [self._plan.locals[each] for each in every])
 
     def _emit_derived(self, name: str, branches: list[tuple[list[str], int]], every: list[str]) -> None:
         if not branches[0][0]:
@@ -271,47 +276,35 @@ class Encoder:
         if branches[-1][0]:
             self._lines.add("else:", f"    {_refusal(' or '.join(every))}")
 
-    def _count(self, control: Control) -> None:
-        name, add = control.name, self._lines
-        lists = [each for item in self._plan.lists[name] for each in self._list_names(item)]
-        self._none_is_empty(lists)
-        add.add(f"{name} = len({lists[0]})")
-        self._equal(name, lists[1:])
-        add.add(f"if {name} > {(1 << control.bits) - 1}:", f"    {_refusal(lists[0])}")
+    def _count(self, control: Control, steered: Steered) -> None:
+        name = control.name
+        first, *others = [each for item in steered.lists for each in self._list_names(item)]
+        self._none_is_empty(first)
+        self._lines.add(f"{name} = len({first})", f"if {name} > {(1 << control.bits) - 1}:", f"    {_refusal(first)}")
+        self._equal(name, others)
 
-    def _none_is_empty(self, lists: Sequence[str]) -> None:
-        for each in lists:
-            self._lines.add(f"if {each} is None:", f"    {each} = ()")
+    def _none_is_empty(self, name: str) -> None:
+        self._lines.add(f"if {name} is None:", f"    {name} = ()")
 
     def _list_names(self, item: Repeat | Samples) -> list[str]:
         return [self._plan.locals[each] for each in names_below((item,))]
 
     def _equal(self, count: str, lists: Sequence[str]) -> None:
         for each in lists:
-            self._lines.add(f"if len({each}) != {count}:", f"    {_refusal(each)}")
+            self._lines.add(f"if {each} is not None and len({each}) != {count}:", f"    {_refusal(each)}")
 
-    def _refuse_others(self, leaf: Control | Choice) -> None:
+    def _refuse_others(self, leaf: Control | Choice, steered: Steered) -> None:
         # What was given for another code would get lost
-        options = self._plan.options(leaf.name)
-        possible = self._plan.possible_codes(leaf.name)
-        for name in sorted({each for option in options for each in option.names}):
-            codes = {
-                code
-                for switch in self._plan.switches[leaf.name]
-                for arm in switch.arms
-                if name in names_below(arm.items)
-                for code in arm.codes
-            }
-            if possible and possible <= codes:
-                continue
-            var = self._plan.locals[name]
-            test = is_none_of(self._plan.locals[leaf.name], codes)
-            self._lines.add(f"if {var} is not None and {test}:", f"    {_refusal(var)}")
+        for name in steered.names():
+            codes = steered.codes_with(name)
+            if not steered.possible or steered.possible - codes:
+                var, test = self._plan.locals[name], is_none_of(self._name(leaf), codes)
+                self._lines.add(f"if {var} is not None and {test}:", f"    {_refusal(var)}")
 
     # Groups
 
     def _switch(self, switch: Switch) -> None:
-        possible = self._plan.possible_codes(switch.control)
+        possible = self._steered[switch.control].possible
         name = self._plan.locals[switch.control]
         arms = [(set(arm.codes) & possible if possible else set(arm.codes), arm.items) for arm in switch.arms]
         arms = [(codes, items) for codes, items in arms if codes]
@@ -321,17 +314,17 @@ class Encoder:
             # The longest test, or the arm without items, becomes the else
             last = min(range(len(arms)), key=lambda index: (bool(arms[index][1]), -len(runs(arms[index][0]))))
             branches = [*(arm for index, arm in enumerate(arms) if index != last), (None, arms[last][1])]
-        start, ready = self._at, set(self._ready)
+        start, ready, steered = self._at, set(self._ready), dict(self._steered)
         written: list[tuple[set[int] | None, list[str], int | None]] = []
         outer = self._lines
         for codes, items in branches:
-            self._lines, self._at, self._ready = Lines(), start, set(ready)
+            self._lines, self._at, self._ready, self._steered = Lines(), start, set(ready), dict(steered)
             self._items(items)
             written.append((codes, self._lines.lines, self._at))
         refused = bool(rest) and switch.otherwise == "error"
         if rest and not refused:
             written.append((None, [], start))
-        self._lines, self._ready = outer, ready
+        self._lines, self._ready, self._steered = outer, ready, steered
         self._join(name, written, refused=refused)
 
     def _join(self, name: str, written: list[tuple[set[int] | None, list[str], int | None]], *, refused: bool) -> None:
@@ -358,33 +351,40 @@ class Encoder:
 
     # Lists and series
 
-    def _length(self, item: Repeat | Samples, bits: int) -> str:
-        """Emit the checks of the lists' lengths and return the expression of the count."""
+    def _length(self, item: Repeat | Samples, bits: int) -> tuple[str, bool]:
+        """Emit the checks of the lists' lengths; return the count's expression and whether every list is one."""
         lists = self._list_names(item)
         if isinstance(item.count, str):
-            return item.count
+            first = self._steered[item.count].lists[0] is item
+            return item.count, first and len(lists) == 1
         if isinstance(item.count, int):
-            for each in lists:
-                self._lines.add(f"if {each} is None or len({each}) != {item.count}:", f"    {_refusal(each)}")
-            return str(item.count)
-        self._none_is_empty(lists)
-        self._lines.add(f"{self._var['n']} = len({lists[0]})")
-        self._equal(self._var["n"], lists[1:])
-        return self._var["n"]
+            self._equal(str(item.count), lists)
+            return str(item.count), False
+        n = self._var["n"]
+        most = min(MAX_PAYLOAD_BYTES * 8 // bits, MAX_SAMPLES if isinstance(item, Samples) else MAX_PAYLOAD_BYTES)
+        self._none_is_empty(lists[0])
+        self._lines.add(f"{n} = len({lists[0]})", f"if {n} > {most}:", f"    {_refusal(lists[0])}")
+        self._equal(n, lists[1:])
+        return n, len(lists) == 1
+
+    def _element(self, leaf: Number | Choice, index: str, *, sure: bool) -> None:
+        element = f"{self._name(leaf)}[{index}]"
+        text = element if sure else f"None if {self._name(leaf)} is None else {element}"
+        self._lines.add(f"{self._var['code']} = {text}")
 
     def _repeat(self, item: Repeat) -> None:
-        count = self._length(item, item.leaf.bits)
+        count, sure = self._length(item, item.leaf.bits)
         self._moving()
         i, code, add = self._var["i"], self._var["code"], self._lines
         add.add(f"{i} = 0", f"while {i} < {count}:")
         with add.block():
-            add.add(f"{code} = {self._name(item.leaf)}[{i}]")
+            self._element(item.leaf, i, sure=sure)
             self._code(item.leaf, code)
             self._put(code, item.leaf.bits)
             add.add(f"{i} += 1")
 
     def _samples(self, item: Samples) -> None:
-        count = self._length(item, sum(each.leaf.bits for each in item.leaves))
+        count, sure = self._length(item, sum(each.delta_bits or each.leaf.bits for each in item.leaves))
         self._moving()
         i, add = self._var["i"], self._lines
         before = {
@@ -397,15 +397,15 @@ class Encoder:
         add.add(f"{i} = 0", f"while {i} < {count}:")
         with add.block():
             for each in item.leaves:
-                self._sample(each, index, before)
+                self._sample(each, index, before, sure=sure)
             add.add(f"{i} += 1")
 
-    def _sample(self, each: SeriesLeaf, index: str, before: dict[str, str]) -> None:
+    def _sample(self, each: SeriesLeaf, index: str, before: dict[str, str], *, sure: bool) -> None:
         leaf, code, add = each.leaf, self._var["code"], self._lines
         if isinstance(leaf, Reserved):
             self._put("0", leaf.bits)
             return
-        add.add(f"{code} = {self._name(leaf)}[{index}]")
+        self._element(leaf, index, sure=sure)
         if not each.delta_bits or not isinstance(leaf, Number):
             self._code(leaf, code)
             self._put(code, leaf.bits)

@@ -61,12 +61,13 @@ class Plan:
 
     def __init__(self, message: Message) -> None:
         self.message = message
-        self.leaf_of = {
-            leaf.name: leaf for leaf in leaves(message.items) if isinstance(leaf, Number | Choice | Control)
-        }
-        self.switches: dict[str, list[Switch]] = {}
-        self.lists: dict[str, list[Repeat | Samples]] = {}
+        self.leaf_of: dict[str, Number | Choice | Control] = {}
+        for leaf in leaves(message.items):
+            if isinstance(leaf, Number | Choice | Control):
+                self.leaf_of.setdefault(leaf.name, leaf)
         self.listed: set[str] = set()
+        self.steering: set[str] = set()
+        """Names of what a group hangs on."""
         for item in walk(message.items):
             self._note(item)
         self.arguments = self._arguments()
@@ -80,11 +81,9 @@ class Plan:
         if isinstance(item, Opaque):
             raise CannotEmitError(item.name, "bytes in hex are not for a node")
         if isinstance(item, Switch):
-            self.switches.setdefault(item.control, []).append(item)
+            self.steering.add(item.control)
         if isinstance(item, Repeat | Samples):
             self.listed |= {leaf.name for leaf in leaves((item,)) if isinstance(leaf, Number | Choice)}
-            if isinstance(item.count, str):
-                self.lists.setdefault(item.count, []).append(item)
         if isinstance(item, Samples):
             if item.base is not None:
                 raise CannotEmitError(item.base, "a node has no absolute time")
@@ -124,37 +123,60 @@ class Plan:
         self._taken.add(name)
         return name
 
-    def options(self, name: str) -> list[Option]:
-        """Return the codes of a control that bring different data, in the order in which they are preferred."""
-        switches = self.switches[name]
-        leaf = self.leaf_of[name]
-        codes = [code for switch in switches for arm in switch.arms for code in arm.codes if not code >> leaf.bits]
-        spare = next((code for code in range(1 << leaf.bits) if code not in codes), None)
-        found: dict[tuple[int, ...], Option] = {}
-        for code in (*dict.fromkeys(codes), *([] if spare is None else [spare])):
-            chosen = [_arm(switch, code) for switch in switches]
-            if None in chosen:
-                continue
-            arms = [
-                switch.arms[index].items
-                for switch, index in zip(switches, chosen, strict=True)
-                if index is not None and index >= 0
-            ]
-            key = tuple(index for index in chosen if index is not None)
-            found.setdefault(key, Option(code, frozenset(name for items in arms for name in names(items))))
-        if not found:
-            raise CannotEmitError(name, "no code of it is allowed by every group that it steers")
-        return list(found.values())
 
-    def possible_codes(self, name: str) -> set[int]:
-        """Return the codes that an encoder gives what steers."""
-        leaf = self.leaf_of[name]
+class Steered:
+    """What one Control or Choice steers among the items after it.
+
+    Attributes:
+        switches: The groups, in wire order.
+        lists: The lists and series whose length it says.
+        options: Its codes that bring different data, the first of each, in the order in which they are preferred.
+        possible: The codes that an encoder gives it; empty where they are any number.
+
+    Raises:
+        CannotEmitError: Its groups allow no code.
+    """
+
+    def __init__(self, leaf: Control | Choice, after: tuple[Item, ...]) -> None:
+        found = list(walk(after))
+        self.name = leaf.name
+        self.switches = [item for item in found if isinstance(item, Switch) and item.control == leaf.name]
+        self.lists = [item for item in found if isinstance(item, Repeat | Samples) and item.count == leaf.name]
+        self.options = self._options()
+        if self.switches and not self.options:
+            raise CannotEmitError(leaf.name, "no code of it is allowed by every group that it steers")
         if isinstance(leaf, Choice):
             sent = [leaf.special(absent) for absent in (Absent.NOT_AVAILABLE, Absent.FAULT)]
-            return {code for code, _ in leaf.meanings} | {code for code in sent if code is not None}
-        if name in self.lists or isinstance(leaf, Number):
-            return set(range(1 << leaf.bits)) if leaf.bits <= 8 else set()  # noqa: PLR2004 - 242 bytes at most
-        return {option.code for option in self.options(name)}
+            self.possible = {code for code, _ in leaf.meanings} | {code for code in sent if code is not None}
+        elif self.lists:
+            self.possible = set[int]()
+        else:
+            self.possible = {option.code for option in self.options}
+
+    def _options(self) -> list[Option]:
+        codes = dict.fromkeys(code for switch in self.switches for arm in switch.arms for code in arm.codes)
+        found: dict[tuple[int | None, ...], Option] = {}
+        for code in codes:
+            arms = [_arm(switch, code) for switch in self.switches]
+            if None in arms:
+                continue
+            items = [
+                item
+                for switch, index in zip(self.switches, arms, strict=True)
+                if index is not None and index >= 0
+                for item in switch.arms[index].items
+            ]
+            found.setdefault(tuple(arms), Option(code, frozenset(names(tuple(items)))))
+        return list(found.values())
+
+    def names(self) -> list[str]:
+        """Return the names of all data that it brings."""
+        return sorted({name for switch in self.switches for arm in switch.arms for name in names(arm.items)})
+
+    def codes_with(self, name: str) -> set[int]:
+        """Return the codes that bring this name."""
+        arms = (arm for switch in self.switches for arm in switch.arms if name in names(arm.items))
+        return {code for arm in arms for code in arm.codes}
 
 
 def walk(items: tuple[Item, ...]) -> Iterator[Item]:
