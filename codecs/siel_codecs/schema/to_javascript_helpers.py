@@ -1,0 +1,338 @@
+"""The functions that generated JavaScript shares; a file has those that it calls.
+
+Their names begin with ``siel_``: a network server runs a codec beside its own code. None calls itself, not even over
+others. None throws whatever it is given.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from siel_codecs.schema import words
+from siel_codecs.schema.model import MAX_PAYLOAD_BYTES, Absent
+from siel_codecs.schema.to_javascript_text import literal, say
+
+BAD_BYTES: Final = "bytes must be a list of whole numbers from 0 to 255"
+BAD_PORT: Final = "fPort must be a whole number from 0 to 255"
+BAD_DATA: Final = "data must be an object"
+"""Faults of a caller in JavaScript; other targets are not called with such things."""
+
+_FIRST_MS: Final = -62_135_596_800_000
+_LAST_MS: Final = 253_402_300_799_999
+"""0001-01-01 to 9999-12-31, what RFC 3339 can write."""
+
+_RFC_3339: Final = r"/^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?([Zz]|([+-])(\d\d):(\d\d))$/"
+
+_DECODING: Final = f"""
+function siel_problem(input) {{
+  // What is wrong with the input of a decoder; an empty text: nothing.
+  var bytes, i, v;
+  if (typeof input !== "object" || input === null) return {literal(BAD_BYTES)};
+  bytes = input.bytes;
+  if (typeof bytes !== "object" || bytes === null || !siel_whole(bytes.length, 9007199254740991)) {{
+    return {literal(BAD_BYTES)};
+  }}
+  for (i = 0; i < bytes.length; i += 1) {{
+    v = bytes[i];
+    if (typeof v !== "number" || v !== (v & 255)) return {literal(BAD_BYTES)};
+  }}
+  return siel_whole(input.fPort, 255) ? "" : {literal(BAD_PORT)};
+}}
+
+function siel_whole(value, most) {{
+  return typeof value === "number" && value >= 0 && value <= most && Math.floor(value) === value;
+}}
+
+function siel_data(input) {{
+  // The data of an encoder's input; null where there is none.
+  var data = typeof input === "object" && input !== null ? input.data : null;
+  return typeof data === "object" && !Array.isArray(data) ? data : null;
+}}
+
+function siel_failed(error) {{
+  return {{data: {{}}, warnings: [], errors: [error]}};
+}}
+
+function siel_short(b) {{
+  return siel_failed({say(words.TOO_SHORT, length="b.length")});
+}}
+
+function siel_long(b) {{
+  return siel_failed({say(words.TOO_LONG, length="b.length")});
+}}
+
+function siel_bits(b, at, count) {{
+  // The code of count bits (up to 32) from bit at; doubles, because shifts end at 31 bits.
+  var value = 0, i = at >> 3, end = at + count;
+  for (; i * 8 < end; i += 1) value = value * 256 + b[i];
+  return Math.floor(value / Math.pow(2, i * 8 - end)) % Math.pow(2, count);
+}}
+
+function siel_hex(b, start, end) {{
+  var text = "", i;
+  for (i = start; i < end; i += 1) text += (b[i] + 256).toString(16).slice(1);
+  return text;
+}}
+
+function siel_key(key, digits) {{
+  return "0x" + ("000" + key.toString(16)).slice(-digits);
+}}
+
+function siel_series(data, warnings, rows, step, older) {{
+  // The newest sample belongs to the message; the older ones get their ages.
+  var newest = rows.shift(), name, i;
+  if (newest === undefined) return;
+  for (name in newest.data) data[name] = newest.data[name];
+  for (i = 0; i < newest.warnings.length; i += 1) warnings.push(newest.warnings[i]);
+  for (i = 0; i < rows.length; i += 1) {{
+    rows[i].age = step > 0 ? (i + 1) * step : null;
+    older.push(rows[i]);
+  }}
+}}
+
+function siel_rows(data, warnings, older, timed, time) {{
+  // All samples with their times: the message's own, the older ones, those with times of their own.
+  var rows = [], own = timed.length === 0 || Object.keys(data).length > 0 ? 1 : 0, i, j, row;
+  if (own) rows.push({{data: data, warnings: [], time: time, age: 0}});
+  for (i = 0; i < older.length; i += 1) {{
+    row = older[i];
+    row.time = time === null || row.age === null ? null : time - row.age;
+    rows.push(row);
+  }}
+  rows = rows.concat(timed);
+  for (i = own; i < rows.length; i += 1) {{
+    row = rows[i];
+    for (j = 0; j < row.warnings.length; j += 1) {{
+      warnings.push({say(words.IN_SAMPLE, index="i", warning="row.warnings[j]")});
+    }}
+  }}
+  return rows;
+}}
+
+function siel_samples(data, rows, own) {{
+  // Lists the samples in data where there are several or one has a time of its own.
+  var list = [], i, row, one, name;
+  for (i = 0; i < rows.length; i += 1) {{
+    row = rows[i];
+    one = {{}};
+    if (row.time !== null && row.time >= {_FIRST_MS} && row.time <= {_LAST_MS}) {{
+      one.time = new Date(row.time).toISOString();
+    }}
+    if (row.age !== null) one.age_s = row.age / 1000;
+    for (name in row.data) one[name] = row.data[name];
+    list.push(one);
+  }}
+  if (own || list.length > 1) data.samples = list;
+  return data;
+}}
+
+function siel_time(time) {{
+  // Milliseconds since 1970 of a Date, an RFC 3339 text or such a number; null for anything else.
+  var found, ms, day;
+  if (Object.prototype.toString.call(time) === "[object Date]") time = time.getTime();
+  if (typeof time === "string") {{
+    found = {_RFC_3339}.exec(time);
+    if (found === null || found[4] > 23 || found[5] > 59 || found[6] > 59) return null;
+    if (found[9] && (found[10] > 23 || found[11] > 59)) return null;
+    ms = Date.UTC(+found[1], found[2] - 1, +found[3], +found[4], +found[5], +found[6]);
+    day = new Date(ms);
+    if (day.getUTCFullYear() !== +found[1] || day.getUTCDate() !== +found[3]) return null;
+    if (found[9]) ms -= (found[9] === "-" ? -1 : 1) * (found[10] * 60 + +found[11]) * 60000;
+    time = ms + Math.floor(Number("0" + (found[7] || "") + "000e3") || 0);
+  }}
+  return typeof time === "number" && time >= {_FIRST_MS} && time <= {_LAST_MS} ? Math.floor(time) : null;
+}}
+"""
+
+_ENCODING: Final = f"""
+function siel_get(values, name) {{
+  // A property of its own; null where there is none.
+  var value = Object.prototype.hasOwnProperty.call(values, name) ? values[name] : null;
+  return value === undefined ? null : value;
+}}
+
+function siel_refuse(out, field, reason) {{
+  // Keeps the first error.
+  if (out.error === "") out.error = field === null ? reason : field + ": " + reason;
+  return 0;
+}}
+
+function siel_refused(error, to) {{
+  return {{bytes: [], fPort: to, warnings: [], errors: [error]}};
+}}
+
+function siel_made(out, to) {{
+  var bytes = [], i;
+  if (out.bytes.length > {MAX_PAYLOAD_BYTES}) {{
+    siel_refuse(out, null, {say(words.TOO_LONG, length="out.bytes.length")});
+  }}
+  if (out.error !== "") return siel_refused(out.error, to);
+  for (i = 0; i < out.bytes.length; i += 1) bytes.push(out.bytes[i] & 255);
+  return {{bytes: bytes, fPort: to, warnings: [], errors: []}};
+}}
+
+function siel_put(out, count, code) {{
+  // Appends the lowest bits of a code (up to 32), the most significant first.
+  var i;
+  for (i = count - 1; i >= 0; i -= 1) {{
+    if (out.bits % 8 === 0) out.bytes.push(0);
+    out.bytes[out.bytes.length - 1] |= (code >>> i & 1) << 7 - out.bits % 8;
+    out.bits += 1;
+  }}
+}}
+
+function siel_reverse(out, start) {{
+  // The bytes from start stand with the least significant first.
+  out.bytes = out.bytes.slice(0, start).concat(out.bytes.slice(start).reverse());
+}}
+
+function siel_names(out, data, own, known) {{
+  // Refuses names that the message does not have.
+  var given = Object.keys(data), i;
+  for (i = 0; i < given.length; i += 1) {{
+    if (own.indexOf(given[i]) < 0) siel_refuse(out, given[i], {say(words.NO_SUCH_VALUE, known="known")});
+  }}
+}}
+
+function siel_special(out, field, value, codes, is_number) {{
+  // The code of a value that is missing or asks for a code by its name; null: it is neither.
+  var why = {{
+    not_available: {literal(Absent.NOT_AVAILABLE.value)},
+    under_range: {literal(Absent.UNDER_RANGE.value)},
+    over_range: {literal(Absent.OVER_RANGE.value)},
+    fault: {literal(Absent.FAULT.value)}
+  }}, name = value === null ? "not_available" : typeof value === "string" ? value : "";
+  if (!Object.prototype.hasOwnProperty.call(why, name)) return null;
+  if (Object.prototype.hasOwnProperty.call(codes, name)) return codes[name];
+  if (value === null) return siel_refuse(out, field, {literal(words.NEEDS_VALUE)});
+  return is_number ? siel_refuse(out, field, {say(words.NO_SUCH_CODE, why="why[name]")}) : null;
+}}
+
+function siel_number(out, field, value, number) {{
+  // The code nearest to a value; outside of the range what the field has for that.
+  var special = siel_special(out, field, value, number.codes, true), code;
+  if (special !== null) return special;
+  if (typeof value !== "number" || !isFinite(value)) {{
+    return siel_refuse(out, field, {literal(words.NOT_A_NUMBER)});
+  }}
+  code = value < 0
+    ? 0 - siel_nearest(-value, number.num, -number.add, number.den, -number.high, -number.low)
+    : siel_nearest(value, number.num, number.add, number.den, number.low, number.high);
+  if (code >= number.low && code <= number.high) return code;
+  if (number.least !== undefined) {{
+    return siel_refuse(out, field, {say(words.OUT_OF_RANGE, low="number.least", high="number.most")});
+  }}
+  return code < number.low ? number.below : number.above;
+}}
+
+function siel_nearest(value, num, add, den, low, high) {{
+  // The code whose value is nearest, of two the larger; of codes outside low to high any.
+  var code = Math.floor((value * den - add) / num + 0.5);
+  if (!(code <= high + 1)) return high + 1;
+  if (code < low - 1) return low - 1;
+  if (siel_below(value, (2 * code - 1) * num + 2 * add, 2 * den)) return code - 1;
+  return siel_below(value, (2 * code + 1) * num + 2 * add, 2 * den) ? code : code + 1;
+}}
+
+function siel_below(value, top, bottom) {{
+  // Whether the decimal digits of a value that is not negative say less than top / bottom; exact.
+  var whole = Math.floor(value), rest, digits, parts, digit, i;
+  if (top <= 0) return false;
+  rest = top % bottom;
+  top = (top - rest) / bottom;
+  if (whole !== top) return whole < top;
+  parts = String(value).split("e-");
+  if (parts.length > 1) {{
+    digits = parts[0].replace(".", "");
+    for (i = 1; i < +parts[1]; i += 1) digits = "0" + digits;
+  }} else {{
+    digits = parts[0].split(".")[1] || "";
+  }}
+  for (i = 0; i < digits.length; i += 1) {{
+    rest *= 10;
+    digit = (rest - rest % bottom) / bottom;
+    rest %= bottom;
+    if (digit !== +digits.charAt(i)) return +digits.charAt(i) < digit;
+  }}
+  return rest > 0;
+}}
+
+function siel_choice(out, field, value, meanings, codes, known) {{
+  var i, special;
+  for (i = 0; i < meanings.length; i += 1) {{
+    if (meanings[i][1] === value) return meanings[i][0];
+  }}
+  special = siel_special(out, field, value, codes, false);
+  return special === null ? siel_refuse(out, field, {say(words.NOT_A_MEANING, known="known")}) : special;
+}}
+
+function siel_opaque(out, field, value, count) {{
+  // Appends bytes that are written in hex.
+  var hex = typeof value === "string" && /^[0-9a-fA-F]*$/.test(value) && value.length === 2 * count, i;
+  if (value === null) siel_refuse(out, field, {literal(words.NEEDS_VALUE)});
+  if (!hex) siel_refuse(out, field, {say(words.NOT_HEX, count="count")});
+  for (i = 0; i < count; i += 1) siel_put(out, 8, hex ? parseInt(value.substr(2 * i, 2), 16) : 0);
+}}
+
+function siel_list(out, field, value, least, most) {{
+  // A list of so many elements; where there is none, of the least number of nulls.
+  var list = [], i;
+  if (value !== null) {{
+    if (Array.isArray(value) && value.length >= least && value.length <= most) return value;
+    siel_refuse(out, field, {say(words.NOT_A_LIST, count='(least === most ? most : "0 to " + most)')});
+  }}
+  for (i = 0; i < least; i += 1) list.push(null);
+  return list;
+}}
+
+function siel_given(data, names) {{
+  // Those of the names that have a value, in the order of the data.
+  return Object.keys(data).filter(function (name) {{
+    return names.indexOf(name) >= 0 && siel_get(data, name) !== null;
+  }});
+}}
+
+function siel_pick(out, data, rows, names) {{
+  // The first code whose groups hold all names that are given.
+  var every = [], given, best = -1, i, j;
+  for (i = 0; i < rows.length; i += 1) every = every.concat(rows[i][1]);
+  given = siel_given(data, every);
+  for (i = 0; i < rows.length; i += 1) {{
+    for (j = 0; j < given.length && rows[i][1].indexOf(given[j]) >= 0;) j += 1;
+    if (j === given.length && (j > 0 || rows[i][1].length === 0)) return rows[i][0];
+    if (best < 0 && j > 0) best = i;
+  }}
+  if (best >= 0) siel_arms(out, data, rows[best][0], rows, names);
+  return rows[best < 0 ? 0 : best][0];
+}}
+
+function siel_arms(out, data, code, rows, names) {{
+  // Refuses values of groups that do not follow this code.
+  var given = siel_given(data, names), own = [], i;
+  for (i = 0; i < rows.length; i += 1) {{
+    if (rows[i][0] === code) own = rows[i][1];
+  }}
+  for (i = 0; i < given.length; i += 1) {{
+    if (own.indexOf(given[i]) < 0) {{
+      siel_refuse(out, given[i], {say(words.NO_SUCH_VALUE, known='own.join(", ")')});
+    }}
+  }}
+}}
+"""
+
+_FUNCTION: Final = re.compile(r"^function (\w+)\(.*?^}$", re.DOTALL | re.MULTILINE)
+_NAME: Final = re.compile(r"\bsiel_\w+")
+
+HELPERS: Final[dict[str, str]] = {found[1]: found[0] for found in _FUNCTION.finditer(_DECODING + _ENCODING)}
+
+
+def helpers_for(source: str) -> list[str]:
+    """Return the helpers that a text calls, and those that these call, in the order of their table."""
+    wanted: set[str] = set()
+    ahead = [source]
+    while ahead:
+        for name in set(_NAME.findall(ahead.pop())) & HELPERS.keys() - wanted:
+            wanted.add(name)
+            ahead.append(HELPERS[name])
+    return [body for name, body in HELPERS.items() if name in wanted]
