@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from siel_codecs import registry
+from siel_codecs.registry import Registry
 from siel_codecs.toml_lines import TomlPath
 from siel_gateway import config_checks as checks
 from siel_gateway import config_version as version
@@ -18,6 +18,7 @@ from siel_gateway.config_models import (
     HEAD_SPREADING_FACTOR,
     JOIN_PAIRS,
     Channel,
+    CodecConfig,
     Config,
     ConsoleSink,
     DeviceConfig,
@@ -31,6 +32,7 @@ from siel_gateway.config_models import (
     SemtechUdpRadio,
     SemtechUdpUpstream,
     SerialHeadRadio,
+    codec_folder,
 )
 from siel_gateway.config_types import Location, Model, Secret, Tls, normal_eui
 from siel_gateway.config_words import explain, listed, unknown_key
@@ -42,6 +44,7 @@ __all__ = [
     "CONCENTRATOR_CHANNELS",
     "JOIN_PAIRS",
     "Channel",
+    "CodecConfig",
     "Config",
     "ConsoleSink",
     "DeviceConfig",
@@ -69,7 +72,7 @@ KINDS: Final[dict[str, dict[str, type[Model]]]] = {
     "upstream": {"semtech-udp": SemtechUdpUpstream},
     "source": {},
     "sink": {"console": ConsoleSink, "mqtt": MqttSink},
-    "codec": {},
+    "codec": {"schema": CodecConfig, "js": CodecConfig},
 }
 """Arrays of tables whose model depends on ``kind``."""
 ROOT_KEYS: Final = ("gateway", "keys", *KINDS, "edge", "device", "devices", "journal", "http")
@@ -133,13 +136,14 @@ class _Loader:
             *checks.check_radios(kinds["radio"]),
             *checks.check_upstreams(kinds["upstream"]),
             *checks.check_sinks(kinds["sink"]),
-            *checks.check_devices(devices, registry.names()),
+            *checks.check_codecs(kinds["codec"]),
+            *checks.check_devices(devices, self._codec_names(root)),
         ]
         self._faults += (self._documents[finding.file].fault(finding) for finding in self._findings)
         if self._faults:
             raise ConfigError(sorted(self._faults))
         tables = {"gateway": gateway, "keys": keys, "edge": edge, "journal": journal}
-        arrays = {"radios": "radio", "upstreams": "upstream", "sinks": "sink"}
+        arrays = {"radios": "radio", "upstreams": "upstream", "sinks": "sink", "codecs": "codec"}
         return Config.model_validate(
             {
                 "file": self._file,
@@ -199,7 +203,9 @@ class _Loader:
             if model is None:
                 self._note(document, (*path, "kind"), _kind_text(name, kind))
                 continue
-            filled = {"name": kind, **self._kind_defaults(name, str(kind), raw, gateway_id), **raw}
+            # a codec's name is what devices ask for; every other name is for people and logs
+            default = {} if name == "codec" else {"name": kind}
+            filled = {**default, **self._kind_defaults(name, str(kind), raw, gateway_id), **raw}
             self._later(document, path, name, raw)
             checked = self._model(document, path, model, filled)
             if checked is not None:
@@ -215,6 +221,13 @@ class _Loader:
             self._radios_without_channels += 1
             return {"channels": [{"frequency_hz": frequency_hz, "spreading_factor": HEAD_SPREADING_FACTOR}]}
         return {}
+
+    def _codec_names(self, root: Document) -> list[str]:
+        # those of wrong tables too: a device that names one has no fault of its own
+        tables = root.data.get("codec")
+        own = [table.get("name") for table in tables if isinstance(table, dict)] if isinstance(tables, list) else []
+        folders = Registry((codec_folder(self._file),))
+        return sorted({*(name for name in own if isinstance(name, str)), *folders.names()})
 
     def _later(self, document: Document, path: TomlPath, name: str, raw: dict[str, Any]) -> None:
         for key, value in raw.items():

@@ -10,7 +10,14 @@ import msgspec
 
 from siel_codecs.toml_lines import TomlPath, show_path
 from siel_gateway.config_files import Finding
-from siel_gateway.config_models import DeviceConfig, MqttSink, SemtechUdpRadio, SemtechUdpUpstream, SerialHeadRadio
+from siel_gateway.config_models import (
+    CodecConfig,
+    DeviceConfig,
+    MqttSink,
+    SemtechUdpRadio,
+    SemtechUdpUpstream,
+    SerialHeadRadio,
+)
 from siel_gateway.config_types import Model
 from siel_gateway.messages import say
 
@@ -74,6 +81,11 @@ def check_sinks(sinks: Sequence[Placed]) -> Iterator[Finding]:
                 yield Finding(item.file, (*item.path, "tls", "token_file"), say("cross.tls_unused", what="mqtts://"))
         if sink.password is not None and sink.username is None:
             yield Finding(item.file, (*item.path, "url"), say("cross.user"))
+
+
+def check_codecs(codecs: Sequence[Placed]) -> Iterator[Finding]:
+    """Each codec of the user's own is there once."""
+    yield from _repeated(codecs, CodecConfig, "name", lambda codec: codec.name)
 
 
 def check_devices(devices: Sequence[Placed], codecs: Sequence[str]) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from siel_gateway.config_types import (
+    CodecName,
     Decibel,
     Eui,
     FilePath,
@@ -36,6 +37,11 @@ HEAD_SPREADING_FACTOR: Final = 7
 UDP_PORTS: Final = {"udp": 0}
 MQTT_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 MEBIBYTE: Final = 1 << 20
+
+
+def codec_folder(file: Path) -> Path:
+    """Return the folder of schemas beside the siel.toml at ``file``."""
+    return file.absolute().parent / "codecs.d"
 
 
 def _spreading_factors(value: object) -> object:
@@ -262,6 +268,14 @@ class EdgeConfig(Model):
     adr: bool = True
 
 
+class CodecConfig(Model):
+    """``[[codec]]``: a payload codec in a file of the user's own; it comes before all others of its name."""
+
+    kind: Literal["schema", "js"]
+    name: CodecName
+    file: FilePath
+
+
 class DeviceConfig(Model):
     """``[[device]]``: one sensor node."""
 
@@ -307,8 +321,14 @@ class Config(Model):
     sinks: tuple[Sink, ...] = ()
     edge: EdgeConfig = EdgeConfig()
     devices: tuple[DeviceConfig, ...] = ()
+    codecs: tuple[CodecConfig, ...] = ()
     journal: JournalConfig = JournalConfig()
     http: HttpConfig | None = None
+
+    @property
+    def codec_folder(self) -> Path:
+        """Where schemas of the user's own are found by themselves, as ``<vendor>/<device>.toml``."""
+        return codec_folder(self.file)
 
     def heard(self) -> frozenset[tuple[int, int, int]]:
         """Return every (frequency_hz, spreading_factor, bandwidth_hz) that some radio hears."""

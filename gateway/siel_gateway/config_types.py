@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
+from siel_codecs.registry import NAME as CODEC_NAME
 from siel_gateway.messages import say
 
 MAX_NAME_CHARS: Final = 64
@@ -72,6 +73,12 @@ def is_loopback(host: str) -> bool:
 def _name(text: str) -> str:
     if not _NAME.fullmatch(text) or len(text) > MAX_NAME_CHARS:
         raise ValueError(say("value.name", limit=MAX_NAME_CHARS))
+    return text
+
+
+def _codec_name(text: str) -> str:
+    if not CODEC_NAME.fullmatch(text):
+        raise ValueError(say("value.codec_name"))
     return text
 
 
@@ -146,6 +153,8 @@ def url_host_port(url: str, defaults: Mapping[str, int]) -> tuple[str, int]:
 Eui = Annotated[str, AfterValidator(normal_eui)]
 Name = Annotated[str, AfterValidator(_name)]
 """A radio's, upstream's or sink's name: it ends up in logs, cursors and metrics."""
+CodecName = Annotated[str, AfterValidator(_codec_name)]
+"""Of a codec: vendor and device."""
 Title = Annotated[str, AfterValidator(_title)]
 """A name for people."""
 FilePath = Annotated[Path, BeforeValidator(_path)]

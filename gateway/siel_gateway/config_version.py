@@ -16,7 +16,6 @@ LATER_KINDS: Final[dict[str, tuple[str, ...]]] = {
     "upstream": ("basics-station", "chirpstack-mqtt"),
     "source": ("chirpstack-app", "tts-app"),
     "sink": ("sensorthings", "csv"),
-    "codec": ("schema", "js"),
 }
 LATER_KEYS: Final = frozenset({("upstream", "filter"), ("sink", "policy"), ("device", "policy")})
 LATER_VALUES: Final[dict[tuple[str, str], Later]] = {

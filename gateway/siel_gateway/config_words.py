@@ -29,6 +29,8 @@ _EXAMPLES: Final = {
     "MqttSink.url": "example.mqtt_url",
     "dev_eui": "example.dev_eui",
     "codec": "example.codec",
+    "CodecConfig.name": "example.codec_name",
+    "CodecConfig.file": "example.codec_file",
     "frequency_hz": "example.frequency_hz",
 }
 """What a required key looks like; by itself, or of one model."""

@@ -10,15 +10,31 @@ from typing import Any, Final
 
 import structlog
 
-from siel_codecs import registry
+from siel_codecs.codec import Decoded, failed
+from siel_codecs.js import JsCodec
+from siel_gateway import config as configuration
 from siel_gateway.arbiter import Arbiter
 from siel_gateway.cancellation import cancel_until_done
+from siel_gateway.codecs import AnyCodec, Codecs, JsRunner, differ_in_codecs_only, reload
 from siel_gateway.config_models import Config, DeviceConfig
-from siel_gateway.edge import BLOCK, Delivery, Downlink, EdgeDevice, EdgeServer, Effects, Now, Reservation, Transmission
-from siel_gateway.errors import CountersLostError, JournalFullError
+from siel_gateway.decoding import Decoding
+from siel_gateway.edge import (
+    BLOCK,
+    Delivery,
+    Downlink,
+    EdgeDevice,
+    EdgeServer,
+    Effects,
+    Now,
+    Reservation,
+    Transmission,
+    Undecoded,
+)
+from siel_gateway.errors import ConfigError, CountersLostError, JournalFullError
 from siel_gateway.journal import Journal
 from siel_gateway.keystore import KeyStore
 from siel_gateway.log_limit import LimitedLog
+from siel_gateway.messages import say
 from siel_gateway.radios import Radio
 from siel_gateway.radios.build import build_radios
 from siel_gateway.records import RxFrame, TxOutcome, TxRequest
@@ -45,6 +61,11 @@ COUNTERS: Final = (
     "frames_no_crc",
     "frames_seen_again",
     "edge_faults",
+    "undecoded_dropped",
+    "undecoded_unreadable",
+    "js_worker_failures",
+    "codec_reloads",
+    "codec_faults",
     "reservations_failed",
     "task_restarts",
     "task_faults",
@@ -61,6 +82,9 @@ class Daemon:
         config: A checked siel.toml.
         services: Clock, ports, sockets, executor.
         key_store: AppKeys of the devices at home here.
+
+    Raises:
+        CodecError: The codec of a device is not there or is wrong.
 
     Attributes:
         ready: Set when everything is loaded and the radios are served.
@@ -80,8 +104,12 @@ class Daemon:
         self._sinks: Sequence[Sink] = ()
         self._radios: dict[str, Radio] = build_radios(config, services, self.receive)
         self._arbiter = Arbiter(self._radios, services.monotonic_us)
+        self._codecs = Codecs.of(config).of_devices(config.devices)
+        self._runner = JsRunner(services)
+        self._decoding: Decoding | None = None
+        self._reloading = asyncio.Lock()
         self._edge = EdgeServer(
-            [_edge_device(device) for device in config.devices if device.home == "edge"],
+            [_edge_device(device, codec) for device in config.devices if (codec := self._codecs.get(device.dev_eui))],
             key_store.get,
             heard=config.heard(),
             gateway_id=config.gateway.id,
@@ -107,29 +135,33 @@ class Daemon:
         journal = await Journal.open(config.gateway.data_dir / JOURNAL_FILE, services, config.journal)
         self._journal = journal
         try:
-            await self._load(journal)
+            decoding = await self._load(journal)
             self._upstreams = build_upstreams(config, services, journal, self._radios, self._arbiter.submit)
-            self._sinks = build_sinks(config, services, journal, self.enqueue)
-            await self._serve(journal)
+            self._sinks = build_sinks(config, services, journal, self._codecs, self._runner, self.enqueue)
+            await self._serve(journal, decoding)
             log.info("gateway_stopped", report=self.report(), counters=self.counters, parts=self._part_counters())
         finally:
             # No frame is taken from here on: it could use a number that is given back.
             self._journal = None
             for counter, first_unused in self._edge.unused().items():
                 journal.give_back(counter, first_unused)
+            await self._runner.close()
             await journal.close()
 
-    async def _load(self, journal: Journal) -> None:
+    async def _load(self, journal: Journal) -> Decoding:
         effects = self._edge.load(lambda table: journal.items(table).items(), self._services.monotonic_us())
         self._apply(effects)
         await self._reserve(self._edge.initial_reservations())
+        self._decoding = Decoding(journal, self._ask_codec, self._decoded, self._counts)
+        return self._decoding
 
-    async def _serve(self, journal: Journal) -> None:
+    async def _serve(self, journal: Journal, decoding: Decoding) -> None:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             consumers = [
                 self._start("journal", journal.run),
                 self._start("edge-expiry", self._expire),
+                self._start("decoding", decoding.run),
                 *(self._start(f"upstream[{upstream.name}]", upstream.run) for upstream in self._upstreams),
                 *(self._start(f"sink[{sink.name}]", sink.run) for sink in self._sinks),
             ]
@@ -169,7 +201,12 @@ class Daemon:
         return True
 
     def _waiting(self) -> int:
-        return sum(upstream.pending for upstream in self._upstreams) + sum(sink.pending for sink in self._sinks)
+        undecoded = self._decoding.pending if self._decoding is not None else 0
+        return (
+            undecoded
+            + sum(upstream.pending for upstream in self._upstreams)
+            + sum(sink.pending for sink in self._sinks)
+        )
 
     def _start(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         assert self._tasks is not None  # noqa: S101 - only _serve calls it
@@ -228,12 +265,7 @@ class Daemon:
         for table, key, value in effects.puts:
             journal.put(table, key, value)
         if row is not None:
-            if effects.verified:
-                journal.mark_verified(row)
-            for observation in effects.observations:
-                observation_row = journal.add_observation(observation, row)
-                for sink in self._sinks:
-                    sink.offer(observation_row, observation)
+            self._apply_to_frame(journal, effects, row)
         for event in effects.events:
             self._log_event(event.name, event.fields)
         if effects.reservations:
@@ -246,6 +278,29 @@ class Daemon:
                 sink.joined(joined)
         if effects.deliveries:
             journal.committed().add_done_callback(functools.partial(self._deliver, effects.deliveries))
+
+    def _apply_to_frame(self, journal: Journal, effects: Effects, row: int) -> None:
+        if effects.verified:
+            journal.mark_verified(row)
+        for observation in effects.observations:
+            observation_row = journal.add_observation(observation, row)
+            for sink in self._sinks:
+                sink.offer(observation_row, observation)
+        if effects.undecoded is not None and self._decoding is not None:
+            self._decoding.add(row, effects.undecoded)
+
+    async def _ask_codec(self, entry: Undecoded) -> Decoded:
+        uplink = entry.uplink
+        codec = self._codecs.get(uplink.dev_eui)
+        if codec is None:
+            return failed("the device is not here any more")
+        f_port, recv_ms = uplink.f_port or 0, uplink.frame.received_ms
+        if isinstance(codec, JsCodec):
+            return await self._runner.decode(codec, f_port, uplink.payload, recv_ms)
+        return codec.decode(f_port, uplink.payload, recv_ms)  # it was JavaScript when the frame came
+
+    def _decoded(self, row: int, entry: Undecoded, decoded: Decoded) -> None:
+        self._apply(self._edge.decoded(entry, decoded), row)
 
     def _deliver(self, deliveries: Sequence[Delivery], committed: asyncio.Future[None]) -> None:
         """Tell operators what became of their downlinks, now that a kill cannot make it untrue."""
@@ -289,6 +344,36 @@ class Daemon:
             except ValueError as fault:
                 self._counts["reservations_failed"] += 1
                 log.error("reservation_failed", error=str(fault))
+
+    # -- other codecs -------------------------------------------------------------------------------------------------
+
+    def reload_codecs(self) -> None:
+        """Read codecs, and which device has which, again from their files.
+
+        A codec that is wrong is reported and counted, and its devices keep the one they have. Nothing else of siel.toml
+        is taken over before the next start.
+        """
+        self._spawn("reload-codecs", self._reload_codecs())
+
+    async def _reload_codecs(self) -> None:
+        async with self._reloading:
+            self._counts["codec_reloads"] += 1
+            try:
+                config = await self._services.run_aside(lambda: configuration.load(self._config.file))
+            except ConfigError as error:
+                self._counts["codec_faults"] += 1
+                log.error("codecs_not_reloaded", faults=[str(fault) for fault in error.faults])
+                return
+            if not differ_in_codecs_only(config, self._config):
+                log.warning("restart_needed", help=say("help.restart"))
+            found = await reload(self._codecs, config, self._services, self._runner)
+            for name, fault in found.faults.items():
+                self._counts["codec_faults"] += 1
+                log.error("codec_not_reloaded", codec=name, fault=fault, help=say("help.codec"))
+            for dev_eui, codec in found.codecs.items():
+                self._codecs[dev_eui] = codec
+                self._edge.set_codec(dev_eui, codec)
+            log.info("codecs_reloaded", codecs=sorted({codec.name for codec in found.codecs.values()}))
 
     async def _expire(self) -> None:
         while True:
@@ -345,12 +430,12 @@ class Daemon:
         }
 
 
-def _edge_device(device: DeviceConfig) -> EdgeDevice:
+def _edge_device(device: DeviceConfig, codec: AnyCodec) -> EdgeDevice:
     return EdgeDevice(
         dev_eui=device.dev_eui,
         join_eui=None if device.join_eui == _ANY_JOIN_EUI else device.join_eui,
         name=device.name,
-        codec=registry.load(device.codec),
+        codec=codec,
         counted_dev_nonce=device.mac_version in COUNTED_DEV_NONCE,
     )
 

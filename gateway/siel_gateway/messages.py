@@ -42,6 +42,7 @@ ENGLISH: Final[dict[str, str]] = {
     "value.eui": 'must be an EUI-64: 16 hex digits, like "0016c001f1500812"',
     "value.host_port": 'must be host and port, like "127.0.0.1:1700"',
     "value.name": "must have 1 to {limit} letters, digits, dots, dashes or underscores, and no sign in front",
+    "value.codec_name": "must be vendor/device: lower-case letters, digits, dashes and underscores, and one slash",
     "value.title": "must have 1 to {limit} printable characters",
     "value.path": "must be a path, as text",
     "value.net_id": 'must be a NetID: 6 hex digits, like "000001"',
@@ -61,6 +62,8 @@ ENGLISH: Final[dict[str, str]] = {
     "example.mqtt_url": 'url = "mqtt://127.0.0.1:1883"',
     "example.dev_eui": 'dev_eui = "70b3d57ed0001a2b"',
     "example.codec": 'codec = "siel/water_level"; "siel codec list" shows all',
+    "example.codec_name": 'name = "vendor/device", which devices then have as codec',
+    "example.codec_file": 'file = "codecs/device.js"',
     "example.frequency_hz": "frequency_hz = 868100000",
     # -- across tables
     "cross.duplicate": "is used already at {where}; give each its own",
@@ -102,6 +105,9 @@ ENGLISH: Final[dict[str, str]] = {
     "machine.no_port": "there is no serial port {path} ({reason}); plug the head in, or look in /dev/serial/by-id",
     "machine.not_a_port": "{path} is not a serial port; look in /dev/serial/by-id",
     "machine.port_forbidden": 'this user may not use {path}; on Debian, add it to the group "dialout"',
+    "machine.codec": "the codec {name} cannot be used: {file}: {reason}",
+    "machine.codec_name": "no device finds this file: call it codecs.d/vendor/device.toml, in lower-case letters, "
+    "digits, dashes and underscores",
     "machine.no_key": "the key store has no key for this device; make one: siel keys new --dev-eui {dev_eui}",
     # -- siel gateway
     "check.good": "{file}: no fault found",
@@ -130,6 +136,8 @@ ENGLISH: Final[dict[str, str]] = {
     "help.forwarder": "is this your concentrator? Then write its EUI as gateway_id, or give its forwarder the other",
     "help.port": "is the head plugged in, and does nobody else use the port? Tried again",
     "help.server": "is its name right, and is the network there? Tried again",
+    "help.codec": "its devices keep the codec they have; correct the file and send SIGHUP again",
+    "help.restart": "siel.toml differs in more than codecs; that is taken over at the next start",
     "help.broker": "is it running, and are url and password right? Tried again",
     # -- siel keys
     "keys.made": "key for {dev_eui} is in {store}; the node needs the same key",

@@ -6,7 +6,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from siel_codecs.codec import Codec
+from siel_codecs.codec import Decoded, Sample
 from siel_gateway.records import Observation, RxFrame, Uplink
 
 ID_BYTES: Final = 16
@@ -31,31 +31,30 @@ def observation_id(dev_eui: str, phy_payload: bytes, sample: int) -> str:
     return hashlib.sha256(bytes.fromhex(dev_eui) + phy_payload + bytes((sample,))).digest()[:ID_BYTES].hex()
 
 
-def observe(
-    uplink: Uplink, *, device: str, codec: Codec, gateway_id: str, received_ms: int
-) -> tuple[list[Observation], list[str]]:
-    """Decode an uplink; return one Observation per sample, and what the codec could not do.
+def has_payload(uplink: Uplink) -> bool:
+    """Say whether there is an application payload to decode."""
+    return bool(uplink.f_port and uplink.payload)
 
-    There is none for a frame without an application payload, and none for a payload the codec refuses: the frame
-    itself stays in the journal.
+
+def observe(
+    uplink: Uplink, decoded: Decoded, *, device: str, codec: str, gateway_id: str, received_ms: int
+) -> list[Observation]:
+    """Return one Observation per sample; none where the codec tells errors, the frame itself stays in the journal.
 
     Args:
         uplink: Proven and decrypted.
+        decoded: What the codec says of it.
         device: The device's name.
-        codec: The device's codec.
+        codec: The codec's name.
         gateway_id: EUI of this gateway.
-        received_ms: UTC now, as the frame goes into the journal.
+        received_ms: UTC as the frame went into the journal.
     """
     frame = uplink.frame
-    if not uplink.f_port or not uplink.payload:
-        return [], []
-    decoded = codec.decode(uplink.f_port, uplink.payload, frame.received_ms)
-    if decoded.errors:
-        return [], decoded.errors
     radio = _radio(frame, gateway_id)
     observations = []
-    for index, sample in enumerate(decoded.samples[:MAX_SAMPLES]):
+    for index, sample in enumerate(() if decoded.errors else decoded.samples[:MAX_SAMPLES]):
         time_ms = frame.received_ms if sample.time_ms is None else sample.time_ms
+        data, warnings = _without_nulls(sample)
         observation = Observation(
             id=observation_id(uplink.dev_eui, frame.phy_payload, index),
             time=rfc3339(time_ms),
@@ -64,16 +63,25 @@ def observe(
             late_s=max(0, received_ms - time_ms) / 1000,
             dev_eui=uplink.dev_eui,
             device=device,
-            codec=codec.name,
-            f_port=uplink.f_port,
+            codec=codec,
+            f_port=uplink.f_port or 0,
             f_cnt=uplink.f_cnt,
-            data=sample.data,
-            units={name: unit for name, unit in decoded.units.items() if name in sample.data},
-            warnings=decoded.warnings,
+            data=data,
+            units={name: unit for name, unit in decoded.units.items() if name in data},
+            warnings=warnings,
             radio=radio,
         )
         observations.append(observation)
-    return observations, []
+    return observations
+
+
+def _without_nulls(sample: Sample) -> tuple[dict[str, Any], list[str]]:
+    # JavaScript often says null; here a value that is not available is absent and has a warning
+    missing = [name for name, value in sample.data.items() if value is None]
+    if not missing:
+        return sample.data, sample.warnings
+    data = {name: value for name, value in sample.data.items() if value is not None}
+    return data, [*sample.warnings, *(f"{name}: null" for name in missing)]
 
 
 def _radio(frame: RxFrame, gateway_id: str) -> dict[str, Any]:

@@ -7,8 +7,12 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from siel_codecs.errors import CodecError, SchemaError
+from siel_codecs.js import JsHost, read_js
+from siel_codecs.registry import NAME, Registry
+from siel_codecs.schema.load import load_file
 from siel_codecs.toml_lines import TomlPath
-from siel_gateway.config_files import Document, Finding, read_text
+from siel_gateway.config_files import Document, Finding, file_fault, read_text
 from siel_gateway.config_models import Config, MqttSink, SerialHeadRadio
 from siel_gateway.errors import Fault, KeyStoreError, SecretError
 from siel_gateway.keystore import KeyStore, open_configured
@@ -45,6 +49,7 @@ class Preflight:
                 *self._in_root(self._ports()),
                 *self._in_root(self._sinks()),
                 *self._keys(),
+                *self._codecs(),
             ]
         )
 
@@ -86,6 +91,33 @@ class Preflight:
                 except SecretError as error:
                     yield ("sink", n, "tls"), str(error)
 
+    def _codecs(self) -> Iterator[Fault]:
+        """Load every schema of the user's own, and run the top level of every JavaScript file once."""
+        config = self._config
+        with JsHost() as host:
+            for n, codec in enumerate(config.codecs):
+                path = ("codec", n, "file")
+                try:
+                    if codec.kind == "js":
+                        host.load(read_js(codec.file))
+                    else:
+                        load_file(codec.file, codec.name)
+                except SchemaError as error:
+                    yield from _in_schema(error)
+                except CodecError as error:
+                    text = say("machine.codec", name=codec.name, file=codec.file, reason=error)
+                    yield self._root.fault(Finding(self._root.name, path, text))
+        registry = Registry((config.codec_folder,))
+        for file in sorted(config.codec_folder.rglob("*.toml")):
+            name = file.relative_to(config.codec_folder).with_suffix("").as_posix()
+            if not NAME.fullmatch(name):
+                yield file_fault(file, 1, "machine.codec_name")
+                continue
+            try:
+                registry.device(name)
+            except SchemaError as error:
+                yield from _in_schema(error)
+
     def _keys(self) -> Iterator[Fault]:
         config = self._config
         if not any(device.home == "edge" for device in config.devices):
@@ -107,6 +139,10 @@ class Preflight:
                 yield document.fault(Finding(document.name, ("device", at), text))
         if complete:
             self.key_store = store
+
+
+def _in_schema(error: SchemaError) -> Iterator[Fault]:
+    return (Fault(error.file, fault.line or 1, fault.field, fault.reason) for fault in error.faults)
 
 
 def _port_fault(port: Path) -> str:

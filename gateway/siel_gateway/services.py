@@ -87,6 +87,10 @@ class Services(Protocol):
         """Run ``job`` off the event loop, one at a time in order, and return its result."""
         ...
 
+    async def run_aside(self, job: Callable[[], T]) -> T:
+        """Run ``job`` as :meth:`run_blocking` does, but apart from its jobs: this one may take seconds."""
+        ...
+
     def outside_work(self) -> AbstractContextManager[None]:
         """Mark that an answer from outside (a broker) is awaited: on a virtual clock no time passes meanwhile."""
         ...

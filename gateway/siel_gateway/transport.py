@@ -142,6 +142,7 @@ class SystemServices:
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="siel-disk")
+        self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="siel-aside")
         self._console: BackgroundWriter | None = None
 
     def __enter__(self) -> Self:
@@ -149,7 +150,8 @@ class SystemServices:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Wait for the blocking job that runs."""
+        """Wait for the blocking jobs that run."""
+        self._aside.shutdown()
         self._executor.shutdown()
 
     async def write_console(self, text: str) -> None:
@@ -226,6 +228,10 @@ class SystemServices:
     async def run_blocking(self, job: Callable[[], T]) -> T:
         """Run ``job`` off the event loop, one at a time in order, and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, job)
+
+    async def run_aside(self, job: Callable[[], T]) -> T:
+        """Run ``job`` off the event loop in another thread than :meth:`run_blocking`, one at a time in order."""
+        return await asyncio.get_running_loop().run_in_executor(self._aside, job)
 
     def outside_work(self) -> AbstractContextManager[None]:
         """Do nothing: real time passes anyway."""

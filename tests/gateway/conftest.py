@@ -206,6 +206,9 @@ class Bench:
         self.disk_fault()
         return job()
 
+    async def run_aside(self, job: Callable[[], T]) -> T:
+        return job()
+
     def outside_work(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 
@@ -256,8 +259,10 @@ def run(tmp_path: Path, make_frame: Callable[..., RxFrame]) -> Run[Any]:
             journal = await Journal.open(tmp_path / "journal.sqlite", services)
             committing = asyncio.create_task(journal.run())
             try:
-                return await body(Rig(services, journal, make_frame))
+                rig = Rig(services, journal, make_frame)
+                return await body(rig)
             finally:
+                await rig.runner.close()
                 committing.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await committing

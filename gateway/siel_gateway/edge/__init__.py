@@ -15,9 +15,11 @@ from siel_gateway.edge.records import (
     Transmission,
 )
 from siel_gateway.edge.server import EdgeServer
+from siel_gateway.edge.undecoded import UNDECODED, Undecoded, decode_undecoded, encode_undecoded, key_of, row_of
 
 __all__ = [
     "BLOCK",
+    "UNDECODED",
     "Delivery",
     "Downlink",
     "EdgeDevice",
@@ -29,4 +31,9 @@ __all__ = [
     "Reservation",
     "Sealer",
     "Transmission",
+    "Undecoded",
+    "decode_undecoded",
+    "encode_undecoded",
+    "key_of",
+    "row_of",
 ]

@@ -6,8 +6,9 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from siel_codecs.codec import Codec
+from siel_gateway.codecs import AnyCodec
 from siel_gateway.edge.blocks import Reservation
+from siel_gateway.edge.undecoded import Undecoded
 from siel_gateway.records import Observation, TxRequest
 
 MAX_ID_CHARS: Final = 128
@@ -36,7 +37,7 @@ class EdgeDevice(msgspec.Struct, frozen=True, kw_only=True):
     join_eui: str | None = None
     """None: whatever the device sends; its key proves it either way."""
     name: str
-    codec: Codec
+    codec: AnyCodec
     counted_dev_nonce: bool = True
     """DevNonce is a counter, as from LoRaWAN 1.0.4; False: random, each may be used once."""
 
@@ -91,6 +92,8 @@ class Effects(msgspec.Struct):
     puts: list[tuple[str, str, bytes]] = []
     """(table, key, value) of state that must be in the same transaction as the frame."""
     observations: list[Observation] = []
+    undecoded: Undecoded | None = None
+    """An uplink whose codec takes its time; it is in the same transaction, and :meth:`EdgeServer.decoded` ends it."""
     transmissions: list[Transmission] = []
     reservations: list[Reservation] = []
     deliveries: list[Delivery] = []

@@ -6,8 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
+import msgspec
+
+from siel_codecs.codec import Decoded
 from siel_codecs.errors import FrameError
+from siel_codecs.js import JsCodec
 from siel_codecs.lorawan import MAC_PORT, DataFrame, JoinRequest, crypt_payload, parse_phy
+from siel_gateway.codecs import AnyCodec
 from siel_gateway.edge import dev_addr
 from siel_gateway.edge.answers import Answers, Now
 from siel_gateway.edge.blocks import BLOCK, Blocks, Reservation
@@ -17,8 +22,9 @@ from siel_gateway.edge.plan import Plan
 from siel_gateway.edge.queue import QUEUES, Queues
 from siel_gateway.edge.records import Delivery, Downlink, EdgeDevice, Effects, Sealer
 from siel_gateway.edge.sessions import Session, Sessions
+from siel_gateway.edge.undecoded import Undecoded
 from siel_gateway.edge.uplinks import MAX_REPEAT_ANSWERS, Kind, Proven, accept, prove
-from siel_gateway.observation import observe
+from siel_gateway.observation import has_payload, observe
 from siel_gateway.records import RxFrame, TxOutcome, Uplink
 
 SETTINGS: Final = "edge"
@@ -233,19 +239,49 @@ class EdgeServer:
             payload=payload,
             confirmed=data.confirmed,
         )
-        observations, errors = observe(
+        effects.event("uplink", dev_eui=device.dev_eui, f_cnt=proven.f_cnt, f_port=data.f_port, radio=frame.radio)
+        if not has_payload(uplink):
+            return
+        if isinstance(device.codec, JsCodec):
+            effects.undecoded = Undecoded(uplink, now.utc_ms)
+            return
+        decoded = device.codec.decode(uplink.f_port or 0, payload, frame.received_ms)
+        self._publish(device, uplink, decoded, now.utc_ms, effects)
+
+    def _publish(
+        self, device: EdgeDevice, uplink: Uplink, decoded: Decoded, received_ms: int, effects: Effects
+    ) -> None:
+        if decoded.errors:
+            self._count("decode_errors")
+            effects.event("decode_error", dev_eui=uplink.dev_eui, f_port=uplink.f_port, errors=decoded.errors)
+            return
+        observations = observe(
             uplink,
+            decoded,
             device=device.name,
-            codec=device.codec,
+            codec=device.codec.name,
             gateway_id=self._gateway_id,
-            received_ms=now.utc_ms,
+            received_ms=received_ms,
         )
         effects.observations += observations
         self._count("observations", len(observations))
-        effects.event("uplink", dev_eui=device.dev_eui, f_cnt=proven.f_cnt, f_port=data.f_port, radio=frame.radio)
-        if errors:
+
+    def decoded(self, entry: Undecoded, decoded: Decoded) -> Effects:
+        """Take what a codec that takes its time says of an uplink; the effects end the entry."""
+        effects = Effects()
+        state = self._sessions.devices.get(entry.uplink.dev_eui)
+        if state is None:
             self._count("decode_errors")
-            effects.event("decode_error", dev_eui=device.dev_eui, f_port=data.f_port, errors=errors)
+            effects.event("decode_error", dev_eui=entry.uplink.dev_eui, errors=["the device is not here any more"])
+        else:
+            self._publish(state.config, entry.uplink, decoded, entry.received_ms, effects)
+        return effects
+
+    def set_codec(self, dev_eui: str, codec: AnyCodec) -> None:
+        """Decode a device's uplinks with ``codec`` from now on; unknown devices have none."""
+        state = self._sessions.devices.get(dev_eui)
+        if state is not None:
+            state.config = msgspec.structs.replace(state.config, codec=codec)
 
     def _repeat(self, frame: RxFrame, data: DataFrame, session: Session, now: Now, effects: Effects) -> None:
         if session.counters.answers >= MAX_REPEAT_ANSWERS:

@@ -8,9 +8,11 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from siel_codecs.codec import Codec
-from siel_codecs.errors import PayloadError
+from siel_codecs import codec as codec_module
+from siel_codecs.errors import CodecError, PayloadError
+from siel_codecs.js import JsCodec
 from siel_codecs.lorawan import MAX_FRM_PAYLOAD_BYTES
+from siel_gateway.codecs import AnyCodec
 from siel_gateway.edge.records import MAX_F_PORT, MAX_ID_CHARS, Delivery, DeliveryOutcome, Downlink
 
 MAX_COMMAND_BYTES: Final = 4096
@@ -38,9 +40,23 @@ class _OnlyId(msgspec.Struct):
     id: _Id
 
 
+class Unencoded(msgspec.Struct, frozen=True):
+    """A command whose payload is still to be made by a codec that takes its time."""
+
+    codec: JsCodec
+    data: dict[str, Any]
+    downlink: Downlink
+    """All but the payload; the codec may name another port."""
+
+    @property
+    def id(self) -> str:
+        """Of the command."""
+        return self.downlink.id
+
+
 def read_command(
-    dev_eui: str, message: bytes, *, retained: bool, now_ms: int, codecs: Mapping[str, Codec]
-) -> Downlink | Delivery | None:
+    dev_eui: str, message: bytes, *, retained: bool, now_ms: int, codecs: Mapping[str, AnyCodec]
+) -> Downlink | Unencoded | Delivery | None:
     """Return the downlink that ``message`` asks for, or why there is none; None when not even its id can be read.
 
     Args:
@@ -58,32 +74,48 @@ def read_command(
         return _malformed(dev_eui, message)
     expires_ms = _utc_ms(command.expires)
     outcome: DeliveryOutcome = "refused"
-    payload = b""
+    reason = ""
     if retained:
         reason = "RETAINED"
     elif dev_eui not in codecs:
         reason = "UNKNOWN_DEVICE"
     elif expires_ms <= now_ms or command.expires < command.issued:
         outcome, reason = "expired", "EXPIRED"
-    else:
-        payload, reason = _payload(command, codecs[dev_eui])
+    elif (command.data is None) == (command.bytes is None):
+        reason = "DATA_OR_BYTES"
     if reason:
         return Delivery(dev_eui=dev_eui, id=command.id, outcome=outcome, reason=reason)
-    return Downlink(
-        id=command.id, f_port=command.f_port, payload=payload, confirmed=command.confirmed, expires_ms=expires_ms
+    downlink = Downlink(
+        id=command.id,
+        f_port=command.f_port,
+        payload=bytes.fromhex(command.bytes or ""),
+        confirmed=command.confirmed,
+        expires_ms=expires_ms,
     )
+    return downlink if command.data is None else _with_data(dev_eui, downlink, command.data, codecs[dev_eui])
 
 
-def _payload(command: Command, codec: Codec) -> tuple[bytes, str]:
-    """Return the payload, or the reason why there is none."""
-    if (command.data is None) == (command.bytes is None):
-        return b"", "DATA_OR_BYTES"
-    if command.bytes is not None:
-        return bytes.fromhex(command.bytes), ""
+def _with_data(
+    dev_eui: str, downlink: Downlink, data: dict[str, Any], codec: AnyCodec
+) -> Downlink | Unencoded | Delivery:
+    if isinstance(codec, JsCodec):
+        return Unencoded(codec, data, downlink)
     try:
-        return codec.encode(command.f_port, command.data or {}), ""
+        return encoded(downlink, codec.encode_downlink(data, downlink.f_port))
     except PayloadError as error:
-        return b"", f"DATA: {error.reason}"
+        return not_encoded(dev_eui, downlink, error)
+
+
+def encoded(downlink: Downlink, made: codec_module.Downlink) -> Downlink:
+    """Return ``downlink`` with what a codec has made of its data."""
+    return msgspec.structs.replace(downlink, f_port=made.f_port, payload=made.payload)
+
+
+def not_encoded(dev_eui: str, downlink: Downlink, error: CodecError) -> Delivery:
+    """Return why a codec makes no payload of the data."""
+    reason = error.reason if isinstance(error, PayloadError) else str(error)
+    where = f"{error.field}: " if isinstance(error, PayloadError) and error.field else ""
+    return Delivery(dev_eui=dev_eui, id=downlink.id, outcome="refused", reason=f"DATA: {where}{reason}")
 
 
 def _malformed(dev_eui: str, message: bytes) -> Delivery | None:

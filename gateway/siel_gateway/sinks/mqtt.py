@@ -19,9 +19,10 @@ import aiomqtt
 import msgspec
 import structlog
 
-from siel_codecs.codec import Codec
+from siel_codecs.errors import CodecError
 from siel_gateway.backoff import Backoff
 from siel_gateway.cancellation import obey_cancellation
+from siel_gateway.codecs import AnyCodec, JsRunner
 from siel_gateway.config_models import MqttSink
 from siel_gateway.edge.records import Delivery, Downlink, Joined
 from siel_gateway.log_limit import LimitedLog
@@ -30,7 +31,7 @@ from siel_gateway.observation import rfc3339
 from siel_gateway.records import Observation
 from siel_gateway.secrets import read_secret, tls_context
 from siel_gateway.services import Services
-from siel_gateway.sinks.commands import MAX_COMMAND_BYTES, read_command
+from siel_gateway.sinks.commands import MAX_COMMAND_BYTES, Unencoded, encoded, not_encoded, read_command
 from siel_gateway.sinks.feed import Feed, ObservationLog
 from siel_gateway.sinks.mqtt_window import WINDOW, PublishWindow, acknowledge, acknowledge_by_hand
 
@@ -88,7 +89,8 @@ class Mqtt:
         gateway_id: str,
         services: Services,
         journal: ObservationLog,
-        codecs: Mapping[str, Codec],
+        codecs: Mapping[str, AnyCodec],
+        runner: JsRunner,
         command: Command,
     ) -> None:
         """Read passwords and certificates; connect to nothing before :meth:`run`.
@@ -98,7 +100,8 @@ class Mqtt:
             gateway_id: 16 hex digits, in every topic.
             services: Of the daemon.
             journal: Where Observations and this sink's place in them are.
-            codecs: The codec of each device of ours, by DevEUI.
+            codecs: The codec of each device of ours, by DevEUI; they may change.
+            runner: Runs those that are JavaScript.
             command: Takes what operators want.
 
         Raises:
@@ -115,6 +118,7 @@ class Mqtt:
         self._client_id = f"siel-{gateway_id}-{config.name}"
         self._services = services
         self._codecs = codecs
+        self._runner = runner
         self._command = command
         self._journal = journal
         self._feed = Feed(f"sink:{config.name}", journal)
@@ -262,21 +266,25 @@ class Mqtt:
             if not _EUI.fullmatch(dev_eui) or not isinstance(payload, bytes) or len(payload) > MAX_COMMAND_BYTES:
                 self._malformed(dev_eui[:16])
             else:
-                self._take(dev_eui, payload, retained=message.retain)
+                await self._take(dev_eui, payload, retained=message.retain)
             self._journal.committed().add_done_callback(functools.partial(_acknowledge_command, client, message))
 
-    def _take(self, dev_eui: str, payload: bytes, *, retained: bool) -> None:
+    async def _take(self, dev_eui: str, payload: bytes, *, retained: bool) -> None:
         self.counters["commands"] += 1
         now_ms = self._services.utc_ms()
         read = read_command(dev_eui, payload, retained=retained, now_ms=now_ms, codecs=self._codecs)
         if read is None:
             self._malformed(dev_eui)
-        elif (dev_eui, read.id) in self._outcomes:
+            return
+        if (dev_eui, read.id) in self._outcomes:
             self.counters["commands_repeated"] += 1
             last = self._outcomes[dev_eui, read.id]
             if last is not None:
                 self._report(last)
-        elif isinstance(read, Delivery):
+            return
+        if isinstance(read, Unencoded):
+            read = await self._encode(dev_eui, read)
+        if isinstance(read, Delivery):
             self.counters["commands_refused"] += 1
             self._limited_log.warning("command_refused", dev_eui=dev_eui, id=read.id, reason=read.reason)
             self._report(read)
@@ -285,6 +293,14 @@ class Mqtt:
             if len(self._outcomes) > MAX_OUTCOMES:
                 self._outcomes.popitem(last=False)
             self._command(dev_eui, read)
+
+    async def _encode(self, dev_eui: str, command: Unencoded) -> Downlink | Delivery:
+        downlink = command.downlink
+        try:
+            made = await self._runner.encode_downlink(command.codec, command.data, downlink.f_port)
+        except CodecError as error:
+            return not_encoded(dev_eui, downlink, error)
+        return encoded(downlink, made)
 
     def _malformed(self, dev_eui: str) -> None:
         self.counters["commands_malformed"] += 1

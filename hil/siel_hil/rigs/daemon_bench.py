@@ -36,7 +36,7 @@ APP_KEY = bytes(range(16))
 FORWARDER_PORT = 1700
 SERVER = ("127.0.0.1", 1710)
 CODEC = registry.load("siel/climate")
-F_PORT = CODEC.device.frames[0].f_port  # type: ignore[attr-defined]
+F_PORT = CODEC.device.ports[0].f_ports[0]
 READING = CODEC.encode(F_PORT, {})
 
 TOML = f"""

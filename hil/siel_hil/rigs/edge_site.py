@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Any
 
+from siel_codecs import codec
 from siel_codecs.codec import Decoded, Sample, failed
 from siel_codecs.lorawan import (
     DataFrame,
@@ -50,6 +51,14 @@ class Echo:
         return Decoded(data, {"length": "B"}, [], [], [Sample(data, recv_ms)])
 
     def encode(self, f_port: int, data: Mapping[str, Any]) -> bytes:
+        """Raise: nothing is sent with this codec."""
+        raise NotImplementedError
+
+    def decode_downlink(self, f_port: int, payload: bytes) -> Decoded:
+        """Raise: nothing is sent with this codec."""
+        raise NotImplementedError
+
+    def encode_downlink(self, data: Mapping[str, Any], f_port: int | None = None) -> codec.Downlink:
         """Raise: nothing is sent with this codec."""
         raise NotImplementedError
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import aiomqtt
 
 from siel_codecs import registry
+from siel_gateway.codecs import AnyCodec, JsRunner
 from siel_gateway.config import MqttSink
 from siel_gateway.edge.records import Downlink
 from siel_gateway.journal import Journal
@@ -81,20 +82,21 @@ async def watching(port: int, *topics: str) -> AsyncIterator[Watcher]:
 
 
 class Rig:
-    """A sink with a real journal; ``commands`` has what operators sent."""
+    """A sink with a real journal; ``commands`` has what operators sent, ``codecs`` what devices have."""
 
     def __init__(self, services: SystemServices, journal: Journal, make_frame: Callable[..., RxFrame]) -> None:
         self.services, self.journal = services, journal
         self.commands: list[tuple[str, Downlink]] = []
         self.commanded = asyncio.Event()
+        self.codecs: dict[str, AnyCodec] = {EUI: registry.load("siel/water_level")}
+        self.runner = JsRunner(services)
         self._make_frame = make_frame
         self._number = 0
 
     def sink(self, url: str, **more: Any) -> Mqtt:
         """Return a sink to a broker, not yet running."""
         config = MqttSink.model_validate({"kind": "mqtt", "name": "north", "url": url, **more})
-        codecs = {EUI: registry.load("siel/water_level")}
-        return Mqtt(config, GATEWAY, self.services, self.journal, codecs, self.command)
+        return Mqtt(config, GATEWAY, self.services, self.journal, self.codecs, self.runner, self.command)
 
     def command(self, dev_eui: str, downlink: Downlink) -> None:
         """Take a command as the daemon does: journal first."""

@@ -61,7 +61,7 @@ def run(config_file: Path, as_json: bool) -> None:
     """Run the gateway until Ctrl-C or SIGTERM.
 
     It does not start with a fault in its configuration. The log goes to standard error, the sink "console" to
-    standard output.
+    standard output. SIGHUP reads the codecs' files again.
     """
     from siel_gateway.background_writer import BackgroundStream
     from siel_gateway.logs import set_up_logging
@@ -113,6 +113,7 @@ async def _serve(config: Config, key_store: KeyStore) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, daemon.stop)
+        loop.add_signal_handler(signal.SIGHUP, daemon.reload_codecs)
         await daemon.run()
 
 

@@ -1,0 +1,147 @@
+"""Which codec a device has: the user's own from siel.toml, then those in codecs.d, then the package's."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from siel_codecs.codec import Codec, Decoded, Downlink, SchemaCodec
+from siel_codecs.errors import CodecError
+from siel_codecs.js import JsCodec, JsHost, read_js
+from siel_codecs.registry import Registry
+from siel_codecs.schema.load import load_file
+from siel_gateway.config_models import CodecConfig, Config, DeviceConfig
+from siel_gateway.services import Services
+
+AnyCodec = Codec | JsCodec
+"""A ``JsCodec`` decodes in another process, never in the turn that received the frame."""
+
+
+class Codecs:
+    """Loads codecs by name, each once; what has been loaded stays as its file was then.
+
+    Args:
+        own: ``[[codec]]`` of siel.toml.
+        folder: Schemas found by themselves; it may be missing.
+    """
+
+    def __init__(self, own: Iterable[CodecConfig], folder: Path) -> None:
+        self._own = {codec.name: codec for codec in own}
+        self._registry = Registry((folder,))
+        self._loaded: dict[str, AnyCodec] = {}
+
+    @classmethod
+    def of(cls, config: Config) -> Codecs:
+        """Return the codecs of a configuration."""
+        return cls(config.codecs, config.codec_folder)
+
+    def load(self, name: str) -> AnyCodec:
+        """Return a codec; the same object each time. JavaScript is read, not run.
+
+        Raises:
+            UnknownCodecError: There is none of this name.
+            CodecError: Its file cannot be read or is wrong.
+        """
+        if name not in self._loaded:
+            own = self._own.get(name)
+            self._loaded[name] = self._registry.load(name) if own is None else _load(own)
+        return self._loaded[name]
+
+    def of_devices(self, devices: Sequence[DeviceConfig]) -> dict[str, AnyCodec]:
+        """Return the codec of each device whose home is here, by DevEUI.
+
+        Raises:
+            CodecError: As ``load``.
+        """
+        return {device.dev_eui: self.load(device.codec) for device in devices if device.home == "edge"}
+
+
+def _load(own: CodecConfig) -> AnyCodec:
+    if own.kind == "js":
+        return JsCodec(own.name, read_js(own.file))
+    return SchemaCodec(load_file(own.file, own.name))
+
+
+class JsRunner:
+    """Asks JavaScript codecs, one call at a time, while the event loop goes on."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._host = JsHost()
+
+    async def decode(self, codec: JsCodec, f_port: int, payload: bytes, recv_ms: int) -> Decoded:
+        """Return what ``codec`` says of an uplink; raise ``JsWorkerError`` when the machine can start no worker."""
+        with self._services.outside_work():
+            return await self._services.run_aside(lambda: codec.decode(self._host, f_port, payload, recv_ms))
+
+    async def encode_downlink(self, codec: JsCodec, data: Mapping[str, object], f_port: int) -> Downlink:
+        """Return the downlink that carries ``data``.
+
+        Raises:
+            CodecError: The codec does not make one of ``data``, or there is no worker.
+        """
+        with self._services.outside_work():
+            return await self._services.run_aside(lambda: codec.encode_downlink(self._host, data, f_port))
+
+    async def check(self, codec: JsCodec) -> None:
+        """Run the codec's top level; raise ``CodecError`` when it does not load."""
+        with self._services.outside_work():
+            await self._services.run_aside(lambda: self._host.load(codec.source))
+
+    async def close(self) -> None:
+        """End the worker."""
+        await self._services.run_aside(self._host.close)
+
+
+class Reloaded(msgspec.Struct, frozen=True):
+    """What has become of the codecs' files."""
+
+    codecs: dict[str, AnyCodec]
+    """By DevEUI, for devices whose codec is another now."""
+    faults: dict[str, str]
+    """By codec: why it cannot be used."""
+
+
+async def reload(before: Mapping[str, AnyCodec], config: Config, services: Services, runner: JsRunner) -> Reloaded:
+    """Read the codecs of known devices again.
+
+    Args:
+        before: The codec of each device, by DevEUI.
+        config: As it is now; devices that are not in ``before`` are passed over.
+        services: Of the daemon.
+        runner: Runs JavaScript once, to see that it loads.
+    """
+    codecs = Codecs.of(config)
+    found: dict[str, AnyCodec] = {}
+    faults: dict[str, str] = {}
+    devices = [device for device in config.devices if device.dev_eui in before]
+    for name in sorted({device.codec for device in devices}):
+        try:
+            codec = await services.run_aside(functools.partial(codecs.load, name))
+            if isinstance(codec, JsCodec):
+                await runner.check(codec)
+        except CodecError as fault:
+            faults[name] = str(fault)
+        else:
+            found[name] = codec
+    now = {device.dev_eui: found[device.codec] for device in devices if device.codec in found}
+    return Reloaded({dev_eui: codec for dev_eui, codec in now.items() if not _same(before[dev_eui], codec)}, faults)
+
+
+def _same(one: AnyCodec, other: AnyCodec) -> bool:
+    if isinstance(one, SchemaCodec) and isinstance(other, SchemaCodec):
+        return one.device == other.device
+    return one == other
+
+
+def differ_in_codecs_only(one: Config, other: Config) -> bool:
+    """Say whether two configurations are equal but for codecs, and for which device has which."""
+    return _without_codecs(one) == _without_codecs(other)
+
+
+def _without_codecs(config: Config) -> Config:
+    devices = tuple(device.model_copy(update={"codec": ""}) for device in config.devices)
+    return config.model_copy(update={"codecs": (), "devices": devices})
