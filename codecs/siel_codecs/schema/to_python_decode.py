@@ -1,0 +1,609 @@
+"""The generated decoder of one message: straight-line code, integers, one division per value.
+
+A message of static size is one integer from which fields are shifted. Elsewhere the place is a constant while it can be
+(``Place.var`` empty), then a constant after the byte ``p``, and after the bit ``q`` where bytes are left.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from siel_codecs.errors import EmitError
+from siel_codecs.schema import words
+from siel_codecs.schema.model import (
+    CHANNEL,
+    Absent,
+    Choice,
+    Constant,
+    Control,
+    Entry,
+    Item,
+    Leaf,
+    Lookahead,
+    Message,
+    Number,
+    Opaque,
+    Repeat,
+    Reserved,
+    Samples,
+    SeriesLeaf,
+    Step,
+    Switch,
+    Tlv,
+    Word,
+    leaves,
+    static_bits,
+    static_bytes,
+)
+from siel_codecs.schema.to_python_text import Code, Lines, filled, joined, with_channel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+TREE = 8
+"""From so many entries on they are found by halving."""
+
+
+class Place(NamedTuple):
+    """A bit of the payload."""
+
+    var: str
+    off: int
+
+    def bit(self) -> str:
+        """Return the expression of the bit."""
+        return {"": "", "p": "p * 8 + ", "q": "q + "}[self.var] + str(self.off)
+
+    def byte(self, more: int = 0) -> str:
+        """Return the expression of the byte in which it, or one ``more`` bits on, stands."""
+        off = (self.off + more) // 8
+        return str(off) if not self.var else f"p + {off}" if off else "p"
+
+    def on(self, bits: int) -> Place:
+        """Return the place so many bits further on."""
+        return Place(self.var, self.off + bits)
+
+    @property
+    def aligned(self) -> bool:
+        """Whether it is known to be the first bit of a byte."""
+        return self.var != "q" and self.off % 8 == 0
+
+
+class Sink(NamedTuple):
+    """The variables that what is read goes to."""
+
+    data: str = "data"
+    warnings: str = "warnings"
+
+
+class MessageDecoder:
+    """Writes the decoder of one message; ``size`` is the payload's length and the selector is already checked."""
+
+    def __init__(self, codec: str, out: Lines, message: Message, command: bool) -> None:
+        """``codec`` stands in errors; a ``command`` has its name in the data."""
+        self.codec, self.out, self.message, self.command = codec, out, message, command
+        self.fixed = static_bytes(message)
+        self.at = Place("", 0)
+        self.have: tuple[str, int] = ("", 0)
+        """A variable of the place and the bytes behind it that are known to be there."""
+        self.end = "size"
+        kept = _steering(message.items)
+        self.kept = {name: f"c{index}" for index, name in enumerate(dict.fromkeys(kept))}
+        self.assigned: set[str] = set()
+        self.numbers: dict[str, Number] = {}
+        every = list(inside(message.items))
+        self.series = any(isinstance(item, Samples) for item in every)
+        self.timed = any(isinstance(item, Entry) and item.time for item in every)
+        units = {
+            leaf.name: leaf.unit.display
+            for leaf in leaves(message.items)
+            if isinstance(leaf, Number) and leaf.unit is not None and not leaf.name.startswith("_")
+        }
+        self.own_units = any(CHANNEL in name for name in units)
+        self.units = out.constant("UNITS", {name: unit for name, unit in units.items() if CHANNEL not in name})
+
+    def write(self) -> None:
+        """Add the code; each way through it returns."""
+        out, message = self.out, self.message
+        if self.fixed is not None:
+            out(f"if size < {self.fixed}:")
+            out(f"    {self.short}")
+            if message.extra == "error":
+                self.extra(str(self.fixed))
+        out(f"data = {{'command': {message.name!r}}}" if self.command and message.name else "data = {}")
+        out("warnings = []")
+        if self.series or self.timed:
+            out("older, timed, base, extra = [], [], None, None")
+        if self.own_units:
+            out(f"units = {self.units}.copy()")
+        if self.fixed and any(
+            isinstance(item, Number | Choice | Constant | Control) for item in _leaves(message.items)
+        ):
+            whole = "payload" if message.extra == "error" else f"payload[:{self.fixed}]"
+            out(f'n = from_bytes({whole}, "big")')
+        self.items(message.items, Sink())
+        if self.fixed is None:
+            used = "(q + 7) >> 3" if self.at == Place("q", 0) else self.at.byte(7)
+            if self.at.var == "q" and self.at.off:
+                used = f"(q + {self.at.off + 7}) >> 3"
+            if not isinstance(message.items[-1], Tlv):
+                self.extra(used)
+        elif message.extra == "ignore":
+            self.extra(str(self.fixed))
+        units = "units" if self.own_units else self.units
+        if self.series or self.timed:
+            out(f"return series_result(data, {units}, warnings, older, timed, base, extra, recv_ms)")
+        else:
+            out(f"return Decoded(data, {units}, warnings, [], [Sample(data, recv_ms, 0, warnings)])")
+
+    @property
+    def short(self) -> str:
+        """The statement that refuses a payload that ends too early."""
+        return f"return failed({filled(words.TOO_SHORT, length=Code('str(size)'))})"
+
+    def extra(self, used: str) -> None:
+        """Say what becomes of bytes after the end."""
+        if self.message.extra == "error":
+            body = f"return failed({filled(words.TOO_LONG, length=Code('str(size)'))})"
+        elif self.series or self.timed:
+            body = f"extra = {filled(words.EXTRA_BYTES, count=Code(f'str(size - ({used}))'))}"
+        else:
+            body = f"warnings.append({filled(words.EXTRA_BYTES, count=Code(f'str(size - ({used}))'))})"
+        self.out.block(f"if size > {used}:", [body])
+
+    # places
+
+    def need(self, bits: int) -> None:
+        """Refuse a payload without so many bits from here on."""
+        if self.fixed is not None or not bits:
+            return
+        if self.at.var == "q":
+            self.out.block(f"if {self.end} * 8 < {self.at.on(bits).bit()}:", [self.short])
+            return
+        last = (self.at.off + bits + 7) // 8
+        if self.have[0] == self.at.var and self.have[1] >= last:
+            return
+        self.have = (self.at.var, last)
+        self.out.block(f"if {self.end} < {Place(self.at.var, last * 8).byte()}:", [self.short])
+
+    def bits(self, bits: int) -> str:
+        """Return the expression of the number that the next bits are; with a shift inside it stands in brackets."""
+        at, end = self.at, self.at.on(bits)
+        if self.fixed is not None and not at.var:
+            shift = self.fixed * 8 - end.off
+            mask = (1 << bits) - 1
+            return f"n >> {shift} & {mask:#x}" if shift else "n" if bits == self.fixed * 8 else f"n & {mask:#x}"
+        mask = f" & {(1 << bits) - 1:#x}"
+        if at.var == "q":
+            span = f"payload[({at.bit()}) >> 3:({end.on(7).bit()}) >> 3]"
+            return f'from_bytes({span}, "big") >> (-({end.bit()}) & 7){mask}'
+        right = -end.off % 8
+        whole = _big_endian(at, (end.off + 7) // 8 - at.off // 8)
+        if at.off % 8 == 0 and right == 0:
+            return whole
+        whole = f"({whole})" if " " in whole else whole
+        return f"{whole} >> {right}{mask}" if right else f"{whole}{mask}"
+
+    # items
+
+    def items(self, items: Sequence[Item], sink: Sink) -> None:
+        """Add the code of items that follow each other."""
+        run: list[Leaf] = []
+        for item in items:
+            if isinstance(item, Word | Lookahead | Switch | Repeat | Samples | Tlv | Opaque):
+                self.run(run, sink)
+                run = []
+                self.item(item, sink)
+                continue
+            run.append(item)
+            if isinstance(item, Constant):
+                self.run(run, sink)
+                run = []
+        self.run(run, sink)
+
+    def item(self, item: Item, sink: Sink) -> None:
+        """Add the code of an item that is not part of a run of leaves."""
+        if isinstance(item, Word):
+            self.word(item, sink)
+        elif isinstance(item, Lookahead):
+            here, have, self.at = self.at, self.have, Place("", item.bit)
+            self.have = ("", have[1] if not have[0] else 0)
+            self.need(item.bits)
+            self.keep(item.name, self.bits(item.bits))
+            self.at, self.have = here, self.have if not here.var else have
+        elif isinstance(item, Switch):
+            self.switch(item, sink)
+        elif isinstance(item, Repeat):
+            self.repeat(item, sink)
+        elif isinstance(item, Samples):
+            self.samples(item, sink)
+        elif isinstance(item, Tlv):
+            self.tlv(item, sink)
+        elif isinstance(item, Opaque):
+            self.opaque(item, sink)
+
+    def run(self, run: list[Leaf], sink: Sink) -> None:
+        """Add the code of leaves that are read together; a Constant is the last of them."""
+        total = sum(leaf.bits for leaf in run)
+        self.need(total)
+        spoken = [leaf for leaf in run if self.speaks(leaf)]
+        if self.fixed is not None or len(spoken) <= 1:
+            for leaf in run:
+                if self.speaks(leaf):
+                    self.leaf(leaf, self.bits(leaf.bits), sink)
+                self.at = self.at.on(leaf.bits)
+            return
+        end = self.at.on(total)
+        if self.at.var == "q":
+            span = f"payload[({self.at.bit()}) >> 3:({end.on(7).bit()}) >> 3]"
+            self.out(f'n = from_bytes({span}, "big") >> (-({end.bit()}) & 7)')
+            right = total
+        else:
+            count = (end.off + 7) // 8 - self.at.off // 8
+            self.out(f"n = {_big_endian(self.at, count)}")
+            right = total + -end.off % 8
+        for leaf in run:
+            right -= leaf.bits
+            if self.speaks(leaf):
+                self.leaf(
+                    leaf,
+                    f"n >> {right} & {(1 << leaf.bits) - 1:#x}" if right else f"n & {(1 << leaf.bits) - 1:#x}",
+                    sink,
+                )
+        self.at = end
+
+    def speaks(self, leaf: Leaf) -> bool:
+        """Return whether anything comes from a leaf."""
+        if isinstance(leaf, Reserved):
+            return False
+        return isinstance(leaf, Constant) or not leaf.name.startswith("_") or leaf.name in self.kept
+
+    def word(self, word: Word, sink: Sink) -> None:
+        """Add the code of a little-endian word."""
+        self.need(word.bits)
+        if self.at.aligned:
+            count = word.bits // 8
+            first = self.at.byte()
+            if count == 1:
+                whole = f"payload[{first}]"
+            elif count == 2:
+                whole = f"payload[{first}] | payload[{self.at.byte(8)}] << 8"
+            else:
+                whole = f'from_bytes(payload[{first}:{self.at.byte(word.bits)}], "little")'
+        else:
+            whole = f'from_bytes(({self.bits(word.bits)}).to_bytes({word.bits // 8}, "big"), "little")'
+        if len(word.leaves) > 1:
+            self.out(f"w = {whole}")
+        for leaf, shift in zip(word.leaves, word.shifts(), strict=True):
+            if self.speaks(leaf):
+                mask = (1 << leaf.bits) - 1
+                part = f"w >> {shift} & {mask:#x}" if shift else f"w & {mask:#x}"
+                self.leaf(leaf, part if len(word.leaves) > 1 else whole, sink)
+        self.at = self.at.on(word.bits)
+
+    def opaque(self, opaque: Opaque, sink: Sink) -> None:
+        """Add the code of bytes shown as hex."""
+        self.need(opaque.bits)
+        if not opaque.name.startswith("_"):
+            if self.at.aligned:
+                text = f"payload[{self.at.byte()}:{self.at.byte(opaque.bits)}].hex()"
+            else:
+                text = f'({self.bits(opaque.bits)}).to_bytes({opaque.bits // 8}, "big").hex()'
+            self.out(f"{sink.data}[{joined(with_channel(opaque.name))}] = {text}")
+        self.at = self.at.on(opaque.bits)
+
+    def keep(self, name: str, code: str) -> None:
+        """Keep the code of what steers."""
+        self.out(f"{self.kept[name]} = {code}")
+        self.assigned.add(name)
+
+    def code(self, name: str) -> str:
+        """Return the variable with the code of what steers."""
+        if name not in self.assigned:
+            raise EmitError(self.codec, "python", name, "it steers what may come without it")
+        return self.kept[name]
+
+    # leaves
+
+    def leaf(self, leaf: Leaf, code: str, sink: Sink) -> None:
+        """Add the code of a leaf whose unsigned code is the expression ``code``."""
+        if isinstance(leaf, Constant):
+            self.out(f"v = {code}")
+            wrong = filled(words.WRONG_CONSTANT, title=leaf.title, code=Code("str(v)"), expected=str(leaf.code))
+            self.out.block(f"if v != {leaf.code}:", [f"return failed({wrong})"])
+        elif isinstance(leaf, Control):
+            self.keep(leaf.name, code)
+        elif isinstance(leaf, Number | Choice):
+            if isinstance(leaf, Number):
+                code = _signed(leaf, code)
+                self.numbers[leaf.name] = leaf
+            if leaf.name in self.kept:
+                self.keep(leaf.name, code)
+                code = self.kept[leaf.name]
+            if not leaf.name.startswith("_"):
+                self.value(leaf, code, sink)
+
+    def value(self, leaf: Number | Choice, code: str, sink: Sink) -> None:
+        """Add the code that stores the value of a code, or warns."""
+        name = with_channel(leaf.name)
+        key = joined(name)
+        if CHANNEL in leaf.name:
+            self.out(f"name = {key}")
+            name, key = [Code("name")], "name"
+            if isinstance(leaf, Number) and leaf.unit is not None:
+                self.out(f"units[name] = {leaf.unit.display!r}")
+        self.store(leaf, code, f"{sink.data}[{key}] = ", name, sink)
+
+    def store(self, leaf: Number | Choice, code: str, into: str, name: list[str], sink: Sink, close: str = "") -> None:
+        """Add the code that gives a value ``into`` something, or warns about ``name``."""
+        absent: list[str] = [f"{into}None{close}"] if close else []
+        if isinstance(leaf, Choice):
+            self.choice(leaf, code, into, name, sink, close, absent)
+            return
+        if leaf.every_code_is_a_value:
+            self.out(f"{into}{_value(leaf, code)}{close}")
+            return
+        if not code.isidentifier():
+            self.out(f"v = {code}")
+            code = "v"
+        low = "" if leaf.code_min == leaf.lowest and not close else f"{leaf.code_min} <= "
+        high = f" <= {leaf.code_max}"
+        self.out.block(f"if {low}{code}{high}:", [f"{into}{_value(leaf, code)}{close}"])
+        self.specials(leaf, code, name, sink, absent)
+        outside = filled(words.ABSENT, name=name, why=Absent.OUT_OF_RANGE.value)
+        self.out.block("else:", [*absent, f"{sink.warnings}.append({outside})"])
+
+    def choice(
+        self, leaf: Choice, code: str, into: str, name: list[str], sink: Sink, close: str, absent: list[str]
+    ) -> None:
+        """Add the code of an enum or a flag."""
+        meanings = dict(leaf.meanings)
+        if leaf.bits == 1 and leaf.is_flag and len(meanings) == 2:
+            true_is = int(meanings[1] is True)
+            self.out(f"{into}({code}) == {true_is}{close}")
+            return
+        if not code.isidentifier():
+            self.out(f"v = {code}")
+            code = "v"
+        self.out(f"m = {self.out.constant('MEANINGS', meanings)}.get({code})")
+        self.out.block("if m is not None:", [f"{into}m{close}"])
+        self.specials(leaf, code, name, sink, absent)
+        unknown = filled(words.UNKNOWN_CODE, name=name, code=Code(f"str({code})"))
+        self.out.block("else:", [*absent, f"{sink.warnings}.append({unknown})"])
+
+    def specials(self, leaf: Number | Choice, code: str, name: list[str], sink: Sink, absent: list[str]) -> None:
+        """Add the branches of codes that say why there is no value."""
+        for special in leaf.specials:
+            one = special.first == special.last
+            head = f"{code} == {special.first}" if one else f"{special.first} <= {code} <= {special.last}"
+            why = filled(words.ABSENT, name=name, why=special.absent.value)
+            self.out.block(f"elif {head}:", [*absent, f"{sink.warnings}.append({why})"])
+
+    # groups
+
+    def switch(self, switch: Switch, sink: Sink) -> None:
+        """Add the code of groups of which one follows."""
+        control = self.code(switch.control)
+        arms: list[tuple[tuple[int, ...], Callable[[], None]]] = [
+            (arm.codes, lambda arm=arm: self.items(arm.items, sink))  # type: ignore[misc]
+            for arm in switch.arms
+        ]
+        known = ", ".join(map(str, sorted(code for arm in switch.arms for code in arm.codes)))
+        unknown = filled(
+            words.UNKNOWN_ARM, control=switch.control.removeprefix("_"), code=Code(f"str({control})"), known=known
+        )
+
+        def otherwise() -> None:
+            if switch.otherwise == "error":
+                self.out(f"return failed({unknown})")
+
+        self.dispatch(control, arms, otherwise, returns=switch.otherwise == "error")
+
+    def dispatch(
+        self,
+        control: str,
+        arms: list[tuple[tuple[int, ...], Callable[[], None]]],
+        otherwise: Callable[[], None],
+        returns: bool,
+    ) -> None:
+        """Add branches by a code, and bring their ends to one place; with ``returns`` the last has no end."""
+        start, have, assigned = self.at, self.have, set(self.assigned)
+        bodies: list[tuple[list[str], Place]] = []
+        ends: list[set[str]] = []
+        for write in [*(write for _, write in arms), otherwise]:
+            self.at, self.have, self.assigned = start, have, set(assigned)
+            body = self.out.capture(write)
+            bodies.append((body, self.at))
+            ends.append(self.assigned)
+        if returns:
+            ends.pop()
+        self.assigned = set.intersection(*ends) if ends else assigned
+        self.at, moved = _meet([place for _, place in (bodies[:-1] if returns else bodies)])
+        self.have = have if not have[0] else ("", 0)
+        finished = [body + _move(place, self.at) if moved else body for body, place in bodies]
+        if returns:
+            finished[-1] = bodies[-1][0]
+        cases = [(codes, body) for (codes, _), body in zip(arms, finished[:-1], strict=True)]
+        self.branches(control, cases, finished[-1])
+
+    def branches(self, control: str, cases: list[tuple[tuple[int, ...], list[str]]], last: list[str]) -> None:
+        """Add a chain of branches, or a tree of them where there are many."""
+        if len(cases) > TREE and all(len(codes) == 1 for codes, _ in cases):
+            cases = sorted(cases, key=lambda case: case[0])
+            middle = len(cases) // 2
+            self.out.within(
+                f"if {control} < {cases[middle][0][0]}:", lambda: self.branches(control, cases[:middle], last)
+            )
+            self.out.within("else:", lambda: self.branches(control, cases[middle:], last))
+            return
+        word = "if"
+        for codes, body in cases:
+            self.out.block(f"{word} {matches(control, codes)}:", body)
+            word = "elif"
+        if last and cases:
+            self.out.block("else:", last)
+        elif last:
+            for line in last:
+                self.out(line)
+
+    def count(self, count: int | str | None) -> str | None:
+        """Return the expression of a number of elements, None for as many as there are."""
+        return self.code(count) if isinstance(count, str) else None if count is None else str(count)
+
+    def elements(self, bits: int, count: int | str | None) -> tuple[str, str, bool]:
+        """Add the code that finds elements of equal size.
+
+        Returns:
+            The arguments of the range of their places, the variable of their end, and whether those are bytes.
+        """
+        number = self.count(count)
+        in_bytes = self.at.aligned and bits % 8 == 0
+        first, unit, end = (
+            (self.at.byte(), bits // 8, self.end) if in_bytes else (self.at.bit(), bits, f"{self.end} * 8")
+        )
+        if number is None:
+            self.out(f"e = {first} + ({end} - ({first})) // {unit} * {unit}")
+        else:
+            self.out(f"e = {first} + {number} * {unit}")
+            if self.fixed is None:
+                self.out.block(f"if {end} < e:", [self.short])
+        return f"{first}, e, {unit}", "e", in_bytes
+
+    def after(self, bits: int, count: int | str | None, in_bytes: bool) -> None:
+        """Stand behind elements of equal size."""
+        if isinstance(count, int):
+            self.at = self.at.on(bits * count)
+        else:
+            self.out("p = e" if in_bytes else "q = e")
+            self.at = Place("p" if in_bytes else "q", 0)
+            self.have = ("", 0)
+
+    def repeat(self, repeat: Repeat, sink: Sink) -> None:
+        """Add the code of a list."""
+        leaf = repeat.leaf
+        places, _, in_bytes = self.elements(leaf.bits, repeat.count)
+        if not leaf.name.startswith("_"):
+            here, fixed = self.at, self.fixed
+            name = with_channel(leaf.name)
+            if isinstance(leaf, Number) and leaf.unit is not None and CHANNEL in leaf.name:
+                self.out(f"units[{joined(name)}] = {leaf.unit.display!r}")
+            self.out("values = []")
+            self.at, self.fixed = Place("p" if in_bytes else "q", 0), None
+            code = self.bits(leaf.bits)
+            code = _signed(leaf, code) if isinstance(leaf, Number) else code
+            element = [*name, "[", Code("str(len(values))"), "]"]
+            body = self.out.capture(lambda: self.element(leaf, code, element, sink))
+            self.at, self.fixed = here, fixed
+            before = "p" if in_bytes else "q"
+            self.out.block(f"for {before} in range({places}):", body)
+            self.out(f"{sink.data}[{joined(name)}] = values")
+        self.behind(places, leaf.bits, repeat.count, in_bytes)
+
+    def behind(self, places: str, bits: int, count: int | str | None, in_bytes: bool) -> None:
+        """Stand behind elements after a loop that moved ``p`` or ``q``."""
+        moved = self.at.var == ("p" if in_bytes else "q")
+        if isinstance(count, int) and moved:
+            self.out("p = e" if in_bytes else "q = e")
+            self.at = Place("p" if in_bytes else "q", 0)
+            self.have = ("", 0)
+        else:
+            self.after(bits, count, in_bytes)
+
+    def element(self, leaf: Number | Choice, code: str, name: list[str], sink: Sink) -> None:
+        """Add the code of one element of a list."""
+        self.store(leaf, code, "values.append(", name, sink, ")")
+
+    def samples(self, samples: Samples, sink: Sink) -> None:
+        """Add the code of a time series."""
+        raise EmitError(self.codec, "python", "samples", "not yet")
+
+    def tlv(self, tlv: Tlv, sink: Sink) -> None:
+        """Add the code of entries."""
+        raise EmitError(self.codec, "python", "tlv", "not yet")
+
+
+def _big_endian(at: Place, count: int) -> str:
+    if count == 1:
+        return f"payload[{at.byte()}]"
+    if count == 2:
+        return f"payload[{at.byte()}] << 8 | payload[{at.byte(8)}]"
+    return f'from_bytes(payload[{at.byte()}:{Place(at.var, at.off // 8 * 8).byte(count * 8)}], "big")'
+
+
+def _signed(leaf: Number, code: str) -> str:
+    sign = 1 << leaf.bits - 1
+    return f"(({code}) ^ {sign:#x}) - {sign:#x}" if leaf.signed else code
+
+
+def _value(leaf: Number, code: str) -> str:
+    simple = leaf.num == 1 and leaf.add == 0 and leaf.den == 1
+    steps = code if simple or code.isidentifier() else f"({code})"
+    if leaf.num != 1:
+        steps = f"{steps} * {leaf.num}"
+    if leaf.add:
+        steps = f"{steps} {'+' if leaf.add > 0 else '-'} {abs(leaf.add)}"
+        steps = f"({steps})" if leaf.den != 1 else steps
+    return steps if leaf.den == 1 else f"{steps} / {leaf.den}"
+
+
+def matches(control: str, codes: tuple[int, ...]) -> str:
+    """Return the condition that the variable ``control`` is one of these codes."""
+    if len(codes) == 1:
+        return f"{control} == {codes[0]}"
+    low, high = min(codes), max(codes)
+    if high - low == len(codes) - 1:
+        return f"{low} <= {control} <= {high}"
+    return f"{control} in {{{', '.join(map(str, codes))}}}"
+
+
+def _meet(places: list[Place]) -> tuple[Place, bool]:
+    """Return a place that can stand for all of these, and whether a variable must be set for it."""
+    if len(set(places)) <= 1:
+        return places[0], False
+    if all(place.var != "q" for place in places) and len({place.off % 8 for place in places}) == 1:
+        return Place("p", places[0].off % 8), True
+    return Place("q", 0), True
+
+
+def _move(place: Place, to: Place) -> list[str]:
+    if to.var == "q":
+        return [] if place == to else [f"q = {place.bit()}"]
+    return [] if place == to else [f"p = {place.byte()}"]
+
+
+def inside(items: Sequence[Item]) -> Iterator[Item | Entry]:
+    """Yield items and what is in them, Tlv entries included, in wire order."""
+    for item in items:
+        yield item
+        if isinstance(item, Switch):
+            for arm in item.arms:
+                yield from inside(arm.items)
+        elif isinstance(item, Tlv):
+            for entry in item.entries:
+                yield entry
+                yield from inside(entry.items)
+
+
+def _leaves(items: Sequence[Item]) -> Iterator[Item | Entry]:
+    """Yield what is read from the whole message's number."""
+    yield from (item for item in inside(items) if not isinstance(item, Word))
+    yield from (Control(item.name, item.bits) for item in inside(items) if isinstance(item, Lookahead))
+
+
+def _steering(items: Sequence[Item]) -> Iterator[str]:
+    """Yield the names whose codes are needed later."""
+    for item in inside(items):
+        if isinstance(item, Switch):
+            yield item.control
+        elif isinstance(item, Repeat | Samples):
+            yield from [item.count] if isinstance(item.count, str) else []
+            if isinstance(item, Samples):
+                yield from [item.base] if item.base is not None else []
+                yield from [item.step.name] if isinstance(item.step, Step) else []
+        elif isinstance(item, Entry) and item.time is not None:
+            yield item.time
+        elif isinstance(item, Lookahead):
+            yield item.name
+
+
+__all__ = ["MessageDecoder", "SeriesLeaf", "static_bits"]
