@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from siel_codecs.schema.model import Choice, Constant, Control, Number, Opaque, Reserved, Word
+from siel_codecs.schema.model import Constant, Reserved, Word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ def bit_map(items: Sequence[Leaf | Word], numbers: Sequence[int], first_bit: int
     leaves = [leaf for item in items for leaf in (item.leaves if isinstance(item, Word) else (item,))]
     cells = _cells(items, first_bit % 8)
     rows = [cells[at : at + 8] for at in range(0, len(cells), 8)]
-    labels = [_Label(_name(leaf), str(number)) for leaf, number in zip(leaves, numbers, strict=True)]
+    labels = [(*_names(leaf), str(number)) for leaf, number in zip(leaves, numbers, strict=True)]
     lines = ["byte " + "".join(f"{bit:>{_WIDTH}}" for bit in range(7, -1, -1)), _border([None] * 8, rows[0])]
     places = _places(rows, labels)
     skipped = False
@@ -58,12 +58,8 @@ def bit_map(items: Sequence[Leaf | Word], numbers: Sequence[int], first_bit: int
     return "\n".join(line.rstrip() for line in lines if line.strip(" |"))
 
 
-class _Label:
-    def __init__(self, name: str, number: str) -> None:
-        self.name, self.number = name, number
-
-    def within(self, width: int) -> str:
-        return next((text for text in (self.name, self.number) if len(text) <= width), "")
+def _within(texts: tuple[str, ...], width: int) -> str:
+    return next((text for text in texts if len(text) <= width), "")
 
 
 def _cells(items: Sequence[Leaf | Word], first: int) -> list[Cell]:
@@ -83,7 +79,7 @@ def _cells(items: Sequence[Leaf | Word], first: int) -> list[Cell]:
     return cells + [None] * (-len(cells) % 8)
 
 
-def _places(rows: list[list[Cell]], labels: list[_Label]) -> dict[int, dict[int, str]]:
+def _places(rows: list[list[Cell]], labels: list[tuple[str, ...]]) -> dict[int, dict[int, str]]:
     """Return per row and column the text that begins there: each name once, in the widest piece of its field."""
     best: dict[int, tuple[int, int, int]] = {}
     for at, row in enumerate(rows):
@@ -93,7 +89,7 @@ def _places(rows: list[list[Cell]], labels: list[_Label]) -> dict[int, dict[int,
     places: dict[int, dict[int, str]] = {}
     for cell, (at, column, width) in best.items():
         inside = _WIDTH * width - 1
-        text = labels[cell].within(inside - 2) or labels[cell].within(inside)
+        text = _within(labels[cell], inside - 2) or _within(labels[cell], inside)
         places.setdefault(at, {})[column] = f" {text}" if len(text) < inside else text
     return places
 
@@ -138,10 +134,10 @@ def _run(rows: list[list[Cell]], at: int) -> int:
     return sum(1 for row in rows if set(row) == set(rows[at]))
 
 
-def _name(leaf: Leaf) -> str:
+def _names(leaf: Leaf) -> tuple[str, ...]:
+    """Return what may stand for a leaf, the best first."""
     if isinstance(leaf, Reserved):
-        return "-"
+        return ("-",)
     if isinstance(leaf, Constant):
-        return f"{leaf.title}={leaf.code}"
-    assert isinstance(leaf, Number | Choice | Opaque | Control)  # noqa: S101 - for the type checker
-    return leaf.name.lstrip("_")
+        return f"{leaf.title}={leaf.code}", f"={leaf.code}"
+    return (leaf.name.lstrip("_"),)

@@ -1,9 +1,9 @@
 """Bytes of one reading in this project's own form, in Cayenne LPP and in SenML CBOR.
 
-The reading is the first uplink example of each schema. Cayenne LPP is only counted, not made: a byte each for channel
-and type, then the value. Its types are taken wherever one has the quantity, however coarse it is there (humidity in
-half per cent, 1 ppm); what no type has is a generic sensor, an enum a digital input. SenML carries neither base name
-nor time, for LoRaWAN tells both.
+The reading is the first uplink example of each schema, else an ordinary frame. Cayenne LPP is only counted, not made:
+a byte each for channel and type, then the value. Its types are taken wherever one has the quantity, however coarse it
+is there (humidity in half per cent); what no type has is a generic sensor, an enum a digital input. SenML carries
+neither base name nor time, for LoRaWAN tells both.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from siel_codecs.codec import SchemaCodec
 from siel_codecs.registry import Registry
 from siel_codecs.schema.model import MAX_DR0_BYTES
+from siel_codecs.schema.to_construct import Reference
 from siel_codecs.schema.to_senml import senml_cbor, senml_records
+from siel_codecs.schema.wire import Layout, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,7 +58,6 @@ class Sizes(msgspec.Struct, frozen=True):
     """What one reading takes, in bytes."""
 
     codec: str
-    reading: str
     values: int
     own: int
     lpp: int
@@ -67,19 +67,23 @@ class Sizes(msgspec.Struct, frozen=True):
 
 
 def sizes(device: Device) -> Sizes | None:
-    """Return the sizes of the device's first uplink example; None where it has none."""
+    """Return the sizes of the device's first uplink example, else of an ordinary frame; None where it sends nothing."""
     example = next((each for each in device.examples if each.direction == "up"), None)
-    if example is None:
+    first = next(device.uplinks(), None)
+    if first is None:
         return None
-    decoded = SchemaCodec(device).decode(example.f_port, example.payload)
+    port, message = first
+    f_port, payload = port.f_ports[0] if port.f_ports else 1, Layout(message).payload(Plan())
+    if example is not None:
+        f_port, payload = example.f_port, example.payload
+    decoded = Reference(device).decode(f_port, payload)
     records = senml_records(device, decoded)
     units = [unit for sample in decoded.samples for unit in _units(sample.data, decoded.units)]
     senml = [record.get("u", "") for record in records]
     return Sizes(
         codec=device.name,
-        reading=example.title or device.title,
         values=len(records),
-        own=len(example.payload),
+        own=len(payload),
         lpp=sum(map(_lpp, records, units, senml)),
         senml=len(senml_cbor(records)),
         senml_short=len(senml_cbor([_short(record, index) for index, record in enumerate(records)])),
@@ -87,7 +91,7 @@ def sizes(device: Device) -> Sizes | None:
 
 
 def size_table(devices: Iterable[Device]) -> str:
-    """Return a Markdown table of the sizes of all devices that have an example."""
+    """Return a Markdown table of the sizes of all devices that send something; * marks what DR0 does not carry."""
     rows = [found for device in devices if (found := sizes(device)) is not None]
     lines = [
         "| type | values | own | Cayenne LPP | SenML-CBOR, short | SenML-CBOR |",

@@ -17,6 +17,7 @@ from siel_codecs.schema.model import (
     MAX_SAMPLES,
     Absent,
     Choice,
+    Constant,
     Number,
     Opaque,
     Repeat,
@@ -29,7 +30,7 @@ from siel_codecs.schema.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from siel_codecs.schema.model import Device, Item, Message, Unit
+    from siel_codecs.schema.model import Device, Item, Message, Port, Unit
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 CHANNEL_PATTERN: Final = "(?:[0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])"
@@ -53,11 +54,9 @@ def json_schema(device: Device) -> dict[str, Any]:
     Of an uplink nothing is required: what is not available is absent. Of a command required is what has no code for
     not available. That two names exclude each other (arms of one union) is not told.
     """
-    ups = {_key("uplink", port.f_ports, message): _message(message) for port, message in device.uplinks()}
-    downs: dict[str, Any] = {}
+    ups = {_key(port, message): _message(message) for port, message in device.uplinks()}
     several = len(list(device.downlinks())) > 1
-    for port, message in device.downlinks():
-        downs[_key("downlink", port.f_ports, message)] = _command(message, several=several)
+    downs = {_key(port, message): _command(message, several=several) for port, message in device.downlinks()}
     schema: dict[str, Any] = {"$schema": DIALECT, "title": device.title}
     if device.description:
         schema["description"] = device.description
@@ -68,20 +67,20 @@ def json_schema(device: Device) -> dict[str, Any]:
     return schema
 
 
-def _key(direction: str, f_ports: tuple[int, ...], message: Message) -> str:
-    where = str(f_ports[0]) if f_ports else "any"
-    which = message.name or (f"v{message.version}" if message.version is not None else _slug(message.title))
-    return f"{direction}_{where}_{which}" if which else f"{direction}_{where}"
-
-
-def _slug(title: str) -> str:
-    return re.sub("[^a-z0-9]+", "_", title.lower()).strip("_")
+def _key(port: Port, message: Message) -> str:
+    parts = [f"{port.direction}link", str(port.f_ports[0]) if port.f_ports else "any"]
+    first = message.items[0] if message.items else None
+    if message.name:
+        parts.append(message.name)
+    elif message.version is not None:
+        parts.append(f"v{message.version}")
+    elif port.selector is not None and isinstance(first, Constant):
+        parts.append(str(first.code))
+    return "_".join(parts)
 
 
 def _message(message: Message) -> dict[str, Any]:
     own = _Properties(message.items, asked=False)
-    if message.name:
-        own.plain = {"command": {"const": message.name}, **own.plain}
     series = any(isinstance(item, Samples) or (isinstance(item, Tlv) and _timed(item)) for item in _all(message.items))
     sample = own.schema(_TIMES)
     if series:

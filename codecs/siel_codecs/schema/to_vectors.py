@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from siel_codecs.codec import SchemaCodec, as_ts013
+from siel_codecs.codec import as_ts013
 from siel_codecs.errors import PayloadError
 from siel_codecs.schema.model import Choice, Number
 from siel_codecs.schema.rules import frames, word
+from siel_codecs.schema.to_construct import Reference
 from siel_codecs.schema.wire import Layout
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Vector(msgspec.Struct, frozen=True):
 
 def vectors(device: Device) -> list[Vector]:
     """Return the schema's examples and then the vectors that the rules force, no two of them with equal input."""
-    reference = SchemaCodec(device).reference
+    reference = Reference(device)
     found: dict[object, Vector] = {}
     for title, direction, f_port, payload in frames(device):
         key = (direction, f_port, payload)
@@ -78,7 +79,7 @@ def _example(vector: Vector) -> dict[str, Any]:
     return {"type": kind, "description": vector.title, "input": given, "output": output}
 
 
-def _encoded(device: Device, reference: Any) -> Iterator[Vector]:
+def _encoded(device: Device, reference: Reference) -> Iterator[Vector]:
     """Yield what an encoder makes of each command's numbers at their ends and beyond."""
     for port, message in device.downlinks():
         layout, f_port = Layout(message), port.f_ports[0] if port.f_ports else 1
@@ -115,7 +116,7 @@ def _values(leaf: Number | Choice) -> Iterator[tuple[str, Any]]:
     yield "missing", None
 
 
-def _encode(reference: Any, title: str, f_port: int, data: dict[str, Any]) -> Vector:
+def _encode(reference: Reference, title: str, f_port: int, data: dict[str, Any]) -> Vector:
     try:
         made = reference.encode_downlink(data, f_port)
     except PayloadError as error:

@@ -180,7 +180,7 @@ def meaning(leaf: Leaf, code: int) -> tuple[str, int | float | str | bool | None
 def _valued(leaf: Number | Choice, code: int) -> tuple[str, int | float | str | bool | None]:
     if isinstance(leaf, Choice):
         value = dict(leaf.meanings).get(code)
-        return ("the code is not known" if value is None else "by its meaning"), value
+        return ("the code is not known" if value is None else "listed above"), value
     if not leaf.code_min <= code <= leaf.code_max:
         return "outside its range", None
     return _arithmetic(leaf, code), leaf.value(code)
