@@ -6,12 +6,13 @@ and thrown away, so that no function needs to throw.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from siel_codecs.errors import EmitError
 from siel_codecs.schema import words
 from siel_codecs.schema.model import (
     MAX_PAYLOAD_BYTES,
+    MAX_SAMPLES,
     Absent,
     Choice,
     Constant,
@@ -27,6 +28,7 @@ from siel_codecs.schema.model import (
     Word,
     leaves,
     names,
+    static_bits,
 )
 from siel_codecs.schema.to_javascript_text import (
     INT_BITS,
@@ -40,7 +42,7 @@ from siel_codecs.schema.to_javascript_text import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from siel_codecs.schema.model import Device, Item, Leaf, Message
 
@@ -66,13 +68,15 @@ def emit_encoder(device: Device, message: Message, head: str) -> list[str]:
         EmitError: Series and entries in a command, or numbers that doubles cannot hold.
     """
     encoder = _Encoder(device, message)
+    every = list(_inside(message.items))
     own = [*(["command"] if message.name else []), *encoder.names]
-    known = literal(", ".join(encoder.names))
-    encoder.script.add(f"siel_names(out, data, [{', '.join(map(literal, own))}], {known});")
+    own += ["samples"] if any(isinstance(item, Samples) for item in every) else []
+    own += ["time"] if any(isinstance(item, Samples) and item.base for item in every) else []
+    encoder.script.add(f'siel_names(out, data, {_list(own)}, {encoder.known}, "");')
     encoder.items(message.items)
     encoder.script.add("return siel_made(out, to);")
     title = [f"// {one_line(message.title)}"] if message.title else []
-    declared = ", ".join(['out = {bytes: [], bits: 0, error: ""}', *sorted(encoder.variables)])
+    declared = ", ".join(['out = {bytes: [], bits: 0, error: "", channel: 0, sent: []}', *sorted(encoder.variables)])
     return [*title, f"function {head} {{", f"  var {declared};", *encoder.script.lines, "}"]
 
 
@@ -82,6 +86,11 @@ class _Encoder:
         self.script = Script()
         self.script.depth = 1
         self.names = names(message.items)
+        self.known = literal(", ".join(self.names))
+        self.values = "data"
+        """Where values are looked up."""
+        self.prefix = ""
+        """Expression of what stands before the names in errors."""
         self.variables: set[str] = set()
         self.ahead: set[str] = set()
 
@@ -96,9 +105,10 @@ class _Encoder:
                 self.switch(item)
             elif isinstance(item, Repeat):
                 self.repeat(item)
-            elif isinstance(item, Samples | Tlv):
-                what = "a time series" if isinstance(item, Samples) else "entries that name themselves"
-                raise EmitError(self.device.name, TARGET, self.message.name or "downlink", f"{what} in a downlink")
+            elif isinstance(item, Samples):
+                self.samples(item)
+            elif isinstance(item, Tlv):
+                self.tlv(item)
             else:
                 self.leaf(item, after)
 
@@ -137,8 +147,19 @@ class _Encoder:
         if leaf.name.startswith("_"):
             self.put(leaf.bits, "0")
         else:
-            name = literal(leaf.name)
-            self.script.add(f"siel_opaque(out, {name}, siel_get(data, {name}), {leaf.bits // 8});")
+            self.script.add(f"siel_opaque(out, {self.field(leaf.name)}, {self.get(leaf.name)}, {leaf.bits // 8});")
+
+    def get(self, name: str) -> str:
+        """Return the expression of a value."""
+        return f"siel_get({self.values}, {literal(name)})"
+
+    def field(self, name: str) -> str:
+        """Return the expression of a name as errors say it."""
+        return f"{self.prefix} + {literal(name)}" if self.prefix else literal(name)
+
+    def refuse(self, reason: str) -> NoReturn:
+        """Refuse to make the function."""
+        raise EmitError(self.device.name, TARGET, self.message.name or "downlink", reason)
 
     def lookahead(self, item: Lookahead, after: tuple[Item, ...]) -> None:
         found = (leaf for leaf in leaves(self.message.items) if getattr(leaf, "name", None) == item.name)
@@ -150,19 +171,17 @@ class _Encoder:
 
     def code(self, leaf: Number | Choice | Control, after: tuple[Item, ...]) -> str:
         """Return the expression of a leaf's code; one that steers is kept in its variable."""
-        steered = list(_steered(leaf.name, after))
-        switches = [item for item in steered if isinstance(item, Switch)]
-        lists = [item for item in steered if isinstance(item, Repeat)]
         if isinstance(leaf, Number) and leaf.name.startswith("_"):
             missing = leaf.special(Absent.NOT_AVAILABLE)
             return str(min(max(0, leaf.code_min), leaf.code_max) if missing is None else missing)
+        steered = list(_steered(leaf.name, after))
+        switches = [item for item in steered if isinstance(item, Switch)]
+        lists = [item for item in steered if not isinstance(item, Switch)]
         derived = isinstance(leaf, Control) or leaf.name.startswith("_")
         if isinstance(leaf, Number | Choice) and not derived:
-            name = literal(leaf.name)
-            code = self.value(leaf, f"siel_get(data, {name})", name)
+            code = self.value(leaf, self.get(leaf.name), self.field(leaf.name))
         elif lists:
-            name = literal(lists[0].leaf.name)
-            code = f"siel_list(out, {name}, siel_get(data, {name}), 0, {(1 << leaf.bits) - 1}).length"
+            code = self.derived(leaf, lists)
         elif switches:
             code = self.pick(switches)
         else:
@@ -174,6 +193,17 @@ class _Encoder:
         if switches and (lists or not derived):
             self.check_arms(switches, variable)
         return variable
+
+    def derived(self, leaf: Number | Choice | Control, lists: Sequence[Repeat | Samples]) -> str:
+        """Return the expression of the time of a series or of the length of a list."""
+        for item in lists:
+            if isinstance(item, Samples) and item.base == leaf.name:
+                return f"siel_base(out, {self.series(item, MAX_SAMPLES)}, data, {leaf.bits})"
+        most, first = (1 << leaf.bits) - 1, lists[0]
+        if isinstance(first, Samples):
+            return f"siel_length({self.series(first, most)})"
+        name = first.leaf.name
+        return f"siel_list(out, {literal(name)}, {self.get(name)}, 0, {most}).length"
 
     def value(self, leaf: Number | Choice, value: str, field: str) -> str:
         """Return the expression of the code of a value."""
@@ -203,7 +233,7 @@ class _Encoder:
     def pick(self, switches: Sequence[Switch]) -> str:
         """Return the expression of the code whose arms hold what is given."""
         rows, every = self.arms(switches, only_known=True)
-        return f"siel_pick(out, data, {rows}, {every})"
+        return f"siel_pick(out, {self.values}, {rows}, {every})"
 
     def check_arms(self, switches: Sequence[Switch], code: str) -> None:
         """Refuse a code that has no arm, and values of other arms than its own."""
@@ -215,19 +245,20 @@ class _Encoder:
                 self.script.add(f"if ({known}.indexOf({code}) < 0) siel_refuse(out, null, {unknown});")
         rows, every = self.arms(switches, only_known=False)
         if every != "[]":
-            self.script.add(f"siel_arms(out, data, {code}, {rows}, {every});")
+            self.script.add(f"siel_arms(out, {self.values}, {code}, {rows}, {every});")
 
     def arms(self, switches: Sequence[Switch], *, only_known: bool) -> tuple[str, str]:
         """Return the literals of ``[[code, [name, ...]], ...]`` and of all names in the arms."""
         codes = list(dict.fromkeys(code for switch in switches for arm in switch.arms for code in arm.codes))
         if only_known:
             codes = [code for code in codes if all(_has_arm(switch, code) for switch in switches)]
-        rows = []
+        rows, ordered = [], [*self.names, "samples"]
         for code in codes:
-            own = {name for switch in switches for arm in switch.arms if code in arm.codes for name in names(arm.items)}
-            rows.append(f"[{code}, [{', '.join(literal(name) for name in self.names if name in own)}]]")
-        found = {name for switch in switches for arm in switch.arms for name in names(arm.items)}
-        return f"[{', '.join(rows)}]", f"[{', '.join(literal(name) for name in self.names if name in found)}]"
+            arms = [arm for switch in switches for arm in switch.arms if code in arm.codes]
+            own = {name for arm in arms for name in _names(arm.items)}
+            rows.append(f"[{code}, {_list(name for name in ordered if name in own)}]")
+        found = {name for switch in switches for arm in switch.arms for name in _names(arm.items)}
+        return f"[{', '.join(rows)}]", _list(name for name in ordered if name in found)
 
     def switch(self, item: Switch) -> None:
         code, word = self.code_of(item.control), "if"
@@ -243,27 +274,110 @@ class _Encoder:
             self.script.add("}")
 
     def repeat(self, item: Repeat) -> None:
-        leaf, name = item.leaf, literal(item.leaf.name)
+        leaf = item.leaf
         self.variables |= {"i", "list"}
         if item.count is None:
             least, most = "0", str(MAX_PAYLOAD_BYTES * 8 // leaf.bits)
         else:
             least = most = str(item.count) if isinstance(item.count, int) else self.code_of(item.count)
-        self.script.add(f"list = siel_list(out, {name}, siel_get(data, {name}), {least}, {most});")
+        self.script.add(f"list = siel_list(out, {self.field(leaf.name)}, {self.get(leaf.name)}, {least}, {most});")
         with self.script.block("for (i = 0; i < list.length; i += 1)"):
-            field = f'{literal(leaf.name + "[")} + i + "]"'
+            field = f'{self.field(leaf.name + "[")} + i + "]"'
             self.put(leaf.bits, self.value(leaf, "siel_get(list, i)", field))
+
+    def series(self, item: Samples, most: int, least: str = "0") -> str:
+        """Return the expression of the samples that are given, newest first; null where there are none."""
+        own = _list(names(tuple(each.leaf for each in item.leaves)))
+        every = _list(self.names)
+        return f"siel_series_of(out, data, {least}, {most}, {own}, {every}, {self.known})"
+
+    def samples(self, item: Samples) -> None:
+        if self.values != "data":
+            self.refuse("a time series in an entry of a downlink")
+        script = self.script
+        self.variables |= {"i", "rows", "codes"}
+        bits = sum(each.delta_bits or each.leaf.bits for each in item.leaves)
+        room = str(min(MAX_PAYLOAD_BYTES * 8 // bits, MAX_SAMPLES))
+        count = room if item.count is None else item.count if isinstance(item.count, int) else self.code_of(item.count)
+        least = "0" if item.count is None else str(count)
+        own = _list(names(tuple(each.leaf for each in item.leaves)))
+        given = f"siel_series_of(out, data, {least}, {count}, {own}, {_list(self.names)}, {self.known})"
+        script.add(f"rows = siel_series_rows(out, {given}, {least}, {count});", "codes = [];")
+        with script.block("for (i = 0; i < rows.length; i += 1)"):
+            self.values, self.prefix = "rows[i]", '(rows[i] === data ? "" : "samples[" + i + "].")'
+            codes = ["0" if isinstance(each.leaf, Reserved) else self.code(each.leaf, ()) for each in item.leaves]
+            self.values, self.prefix = "data", ""
+            script.add(f"codes.push([{', '.join(codes)}]);")
+        if not item.newest_first:
+            script.add("codes.reverse();")
+        with script.block("for (i = 0; i < codes.length; i += 1)"):
+            for index, each in enumerate(item.leaves):
+                leaf, code = each.leaf, f"codes[i][{index}]"
+                if each.delta_bits and not isinstance(leaf, Reserved):
+                    low, high = (leaf.code_min, leaf.code_max) if isinstance(leaf, Number) else (1, 0)
+                    before = f"i > 0 ? codes[i - 1][{index}] : null"
+                    script.add(f"siel_delta(out, {each.delta_bits}, {leaf.bits}, {low}, {high}, {before}, {code});")
+                elif each.delta_bits:
+                    script.add(f"if (i > 0) siel_put(out, {each.delta_bits}, {-(1 << each.delta_bits - 1)});")
+                    self.put(leaf.bits, "0")
+                else:
+                    self.put(leaf.bits, code)
+
+    def tlv(self, item: Tlv) -> None:
+        if self.script.depth > 1:
+            self.refuse("entries that name themselves in a group of a downlink")
+        self.variables |= {"channels", "values", "j"}
+        for entry in item.entries:
+            if entry.time:
+                self.refuse("entries with times of their own in a downlink")
+            own = _list(names(entry.items))
+            self.script.add(f"channels = siel_channels(data, {own});")
+            with self.script.block("for (j = 0; j < channels.length; j += 1)"):
+                self.script.add(
+                    f"values = siel_entry(out, data, channels[j], {own});", "if (values === null) continue;"
+                )
+                if item.channel:
+                    self.put(8, "channels[j]")
+                self.put(8 * item.key_bytes, str(entry.key))
+                if item.length:
+                    self.put(8, str((static_bits(entry.items) or 0) // 8))
+                self.values = "values"
+                self.items(entry.items)
+                self.values = "data"
 
 
 def _has_arm(switch: Switch, code: int) -> bool:
     return switch.otherwise == "ignore" or any(code in arm.codes for arm in switch.arms)
 
 
-def _steered(name: str, items: Sequence[Item]) -> Iterator[Switch | Repeat]:
-    """Yield what a code steers among the items after it."""
+def _list(found: Iterable[str]) -> str:
+    return f"[{', '.join(map(literal, found))}]"
+
+
+def _inside(items: Sequence[Item]) -> Iterator[Item]:
+    """Yield items and what is in them, in wire order."""
     for item in items:
-        if (isinstance(item, Switch) and item.control == name) or (isinstance(item, Repeat) and item.count == name):
-            yield item
+        yield item
         if isinstance(item, Switch):
             for arm in item.arms:
-                yield from _steered(name, arm.items)
+                yield from _inside(arm.items)
+        elif isinstance(item, Tlv):
+            for entry in item.entries:
+                yield from _inside(entry.items)
+
+
+def _names(items: Sequence[Item]) -> set[str]:
+    """Return the names in data that let an encoder choose these items."""
+    series = any(isinstance(item, Samples) for item in _inside(items))
+    return {*names(tuple(items)), *(["samples"] if series else [])}
+
+
+def _steered(name: str, items: Sequence[Item]) -> Iterator[Switch | Repeat | Samples]:
+    """Yield what a code steers among the items after it."""
+    for item in _inside(items):
+        if (
+            (isinstance(item, Switch) and item.control == name)
+            or (isinstance(item, Repeat) and item.count == name)
+            or (isinstance(item, Samples) and name in (item.count, item.base))
+        ):
+            yield item

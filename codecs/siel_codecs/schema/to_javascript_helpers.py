@@ -10,8 +10,8 @@ import re
 from typing import Final
 
 from siel_codecs.schema import words
-from siel_codecs.schema.model import MAX_PAYLOAD_BYTES, Absent
-from siel_codecs.schema.to_javascript_text import literal, say
+from siel_codecs.schema.model import CHANNEL, MAX_PAYLOAD_BYTES, Absent
+from siel_codecs.schema.to_javascript_text import literal, say, text
 
 BAD_BYTES: Final = "bytes must be a list of whole numbers from 0 to 255"
 BAD_PORT: Final = "fPort must be a whole number from 0 to 255"
@@ -154,7 +154,9 @@ function siel_get(values, name) {{
 
 function siel_refuse(out, field, reason) {{
   // Keeps the first error.
-  if (out.error === "") out.error = field === null ? reason : field + ": " + reason;
+  if (out.error === "") {{
+    out.error = field === null ? reason : field.split({literal(CHANNEL)}).join(out.channel) + ": " + reason;
+  }}
   return 0;
 }}
 
@@ -187,12 +189,116 @@ function siel_reverse(out, start) {{
   out.bytes = out.bytes.slice(0, start).concat(out.bytes.slice(start).reverse());
 }}
 
-function siel_names(out, data, own, known) {{
+function siel_names(out, data, own, known, prefix) {{
   // Refuses names that the message does not have.
-  var given = Object.keys(data), i;
+  var given = Object.keys(data), i, j;
   for (i = 0; i < given.length; i += 1) {{
-    if (own.indexOf(given[i]) < 0) siel_refuse(out, given[i], {say(words.NO_SUCH_VALUE, known="known")});
+    for (j = 0; j < own.length && siel_channel(own[j], given[i]) < 0;) j += 1;
+    if (j === own.length) siel_refuse(out, prefix + given[i], {say(words.NO_SUCH_VALUE, known="known")});
   }}
+}}
+
+function siel_channel(template, name) {{
+  // The channel in a name; 0 where its template has none, -1 where the name is of another template.
+  var parts = template.split({literal(CHANNEL)}), end, number;
+  if (parts.length < 2) return name === template ? 0 : -1;
+  end = name.length - parts[1].length;
+  number = name.slice(parts[0].length, end);
+  if (parts[0] + number + parts[1] !== name || !/^(0|[1-9][0-9]?[0-9]?)$/.test(number)) return -1;
+  return +number < 256 ? +number : -1;
+}}
+
+function siel_channels(data, names) {{
+  // The channels, ascending, for which a name has a value; of names without a channel 0.
+  var given = Object.keys(data), found = [], i, j, channel;
+  for (i = 0; i < given.length; i += 1) {{
+    for (j = 0; j < names.length; j += 1) {{
+      channel = siel_channel(names[j], given[i]);
+      if (channel >= 0 && found.indexOf(channel) < 0 && siel_get(data, given[i]) !== null) found.push(channel);
+    }}
+  }}
+  return found.sort(function (a, b) {{ return a - b; }});
+}}
+
+function siel_entry(out, data, channel, names) {{
+  // The values of one entry by the names of the schema; null where all of them are sent already.
+  var values = {{}}, fresh = false, i, name;
+  for (i = 0; i < names.length; i += 1) {{
+    name = names[i].split({literal(CHANNEL)}).join(channel);
+    values[names[i]] = siel_get(data, name);
+    if (values[names[i]] !== null && out.sent.indexOf(name) < 0) {{
+      out.sent.push(name);
+      fresh = true;
+    }}
+  }}
+  out.channel = channel;
+  return fresh ? values : null;
+}}
+
+function siel_series_of(out, data, least, most, series, names, known) {{
+  // The samples that are given, newest first; null where there are none.
+  var given = siel_get(data, "samples"), rows = [], i, own = names.concat(["time", "age_s"]);
+  if (given === null) {{
+    for (i = 0; i < series.length; i += 1) {{
+      if (siel_get(data, series[i]) !== null) return [data];
+    }}
+    return null;
+  }}
+  given = siel_list(out, "samples", given, least, most);
+  for (i = 0; i < given.length; i += 1) {{
+    if (typeof given[i] === "object" && given[i] !== null && !Array.isArray(given[i])) {{
+      siel_names(out, given[i], own, known, "samples[" + i + "].");
+      rows.push(given[i]);
+    }} else {{
+      siel_refuse(out, "samples[" + i + "]", {literal(words.NOT_A_SAMPLE)});
+      rows.push({{}});
+    }}
+  }}
+  return rows;
+}}
+
+function siel_series_rows(out, rows, least, most) {{
+  // As many rows as are sent.
+  var i;
+  if (rows !== null) {{
+    if (rows.length >= least && rows.length <= most) return rows;
+    siel_refuse(out, "samples", {say(words.NOT_A_LIST, count="least")});
+    return [];
+  }}
+  rows = [];
+  for (i = 0; i < least; i += 1) rows.push({{}});
+  return rows;
+}}
+
+function siel_length(rows) {{
+  return rows === null ? 0 : rows.length;
+}}
+
+function siel_base(out, rows, data, bits) {{
+  // The time of the newest sample in seconds.
+  var time = siel_get(data, "time");
+  if (time === null && siel_length(rows) > 0) time = siel_get(rows[0], "time");
+  if (time === null) return siel_refuse(out, "time", {literal(words.NEEDS_VALUE)});
+  if (typeof time === "string") time = siel_time(time);
+  if (typeof time !== "number" || Math.floor(time) !== time || !isFinite(time)) {{
+    return siel_refuse(out, "time", {literal(words.NOT_A_TIME)});
+  }}
+  time = Math.floor(time / 1000);
+  if (time >= 0 && time < Math.pow(2, bits)) return time;
+  return siel_refuse(out, "time", {say(words.OUT_OF_RANGE, low=text("0"), high="(Math.pow(2, bits) - 1) * 1000")});
+}}
+
+function siel_delta(out, delta_bits, bits, low, high, before, code) {{
+  // Appends the difference to the code before where both are values and it fits, else the escape and the whole code.
+  var most = Math.pow(2, delta_bits - 1);
+  if (before !== null) {{
+    if (before >= low && before <= high && code >= low && code <= high && Math.abs(code - before) < most) {{
+      siel_put(out, delta_bits, code - before);
+      return;
+    }}
+    siel_put(out, delta_bits, -most);
+  }}
+  siel_put(out, bits, code);
 }}
 
 function siel_special(out, field, value, codes, is_number) {{
