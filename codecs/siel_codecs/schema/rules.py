@@ -172,8 +172,8 @@ def _control_codes(layout: Layout, slot: Slot, leaf: Control) -> Iterator[tuple[
     yield from ((f"{name} {code}", code) for code in known)
     for switch in layout.switches[scope]:
         codes = {code for arm in switch.arms for code in arm.codes}
-        yield from ((f"{name} {code}", code) for code in range(1 << min(leaf.bits, 9)) if code not in codes)
-        break
+        free = [code for code in range(min(1 << leaf.bits, len(codes) + 1)) if code not in codes]
+        yield from ((f"{name} {code}", code) for code in free[:1])
 
 
 def _special_codes(name: str, specials: tuple[Special, ...]) -> Iterator[tuple[str, int]]:

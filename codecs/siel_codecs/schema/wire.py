@@ -24,6 +24,7 @@ from siel_codecs.schema.model import (
     Switch,
     Tlv,
     Word,
+    static_bits,
 )
 
 if TYPE_CHECKING:
@@ -228,6 +229,9 @@ class _Writer:
                 for place, arm in enumerate(item.arms):
                     if code in arm.codes:
                         self.items(out, arm.items, (*path, place), scope)
+                        break
+                else:  # the size, where it is fixed, is looked at before the code
+                    out.put(0, static_bits((item,)) or 0)
             elif isinstance(item, Repeat):
                 for place in range(self.count(item, path, scope)):
                     out.put(self.code(item.leaf, (*path, place), scope, place), item.leaf.bits)
