@@ -6,7 +6,7 @@ A message of static size is one integer from which fields are shifted. Elsewhere
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from siel_codecs.errors import EmitError
 from siel_codecs.schema import words
@@ -26,15 +26,15 @@ from siel_codecs.schema.model import (
     Repeat,
     Reserved,
     Samples,
-    SeriesLeaf,
     Step,
     Switch,
     Tlv,
     Word,
     leaves,
-    static_bits,
     static_bytes,
 )
+from siel_codecs.schema.to_python_place import Place, Sink, big_endian, meet, move, shown_signed
+from siel_codecs.schema.to_python_series import samples, tlv
 from siel_codecs.schema.to_python_text import Code, Lines, filled, joined, with_channel
 
 if TYPE_CHECKING:
@@ -42,38 +42,6 @@ if TYPE_CHECKING:
 
 TREE = 8
 """From so many entries on they are found by halving."""
-
-
-class Place(NamedTuple):
-    """A bit of the payload."""
-
-    var: str
-    off: int
-
-    def bit(self) -> str:
-        """Return the expression of the bit."""
-        return {"": "", "p": "p * 8 + ", "q": "q + "}[self.var] + str(self.off)
-
-    def byte(self, more: int = 0) -> str:
-        """Return the expression of the byte in which it, or one ``more`` bits on, stands."""
-        off = (self.off + more) // 8
-        return str(off) if not self.var else f"p + {off}" if off else "p"
-
-    def on(self, bits: int) -> Place:
-        """Return the place so many bits further on."""
-        return Place(self.var, self.off + bits)
-
-    @property
-    def aligned(self) -> bool:
-        """Whether it is known to be the first bit of a byte."""
-        return self.var != "q" and self.off % 8 == 0
-
-
-class Sink(NamedTuple):
-    """The variables that what is read goes to."""
-
-    data: str = "data"
-    warnings: str = "warnings"
 
 
 class MessageDecoder:
@@ -87,6 +55,8 @@ class MessageDecoder:
         self.have: tuple[str, int] = ("", 0)
         """A variable of the place and the bytes behind it that are known to be there."""
         self.end = "size"
+        self.checked = False
+        """Whether all that is read is known to be there."""
         kept = _steering(message.items)
         self.kept = {name: f"c{index}" for index, name in enumerate(dict.fromkeys(kept))}
         self.assigned: set[str] = set()
@@ -109,7 +79,7 @@ class MessageDecoder:
             out(f"if size < {self.fixed}:")
             out(f"    {self.short}")
             if message.extra == "error":
-                self.extra(str(self.fixed))
+                self.left_over(str(self.fixed))
         out(f"data = {{'command': {message.name!r}}}" if self.command and message.name else "data = {}")
         out("warnings = []")
         if self.series or self.timed:
@@ -123,13 +93,11 @@ class MessageDecoder:
             out(f'n = from_bytes({whole}, "big")')
         self.items(message.items, Sink())
         if self.fixed is None:
-            used = "(q + 7) >> 3" if self.at == Place("q", 0) else self.at.byte(7)
-            if self.at.var == "q" and self.at.off:
-                used = f"(q + {self.at.off + 7}) >> 3"
+            used = f"({self.at.on(7).bit()}) >> 3" if self.at.var == "q" else self.at.byte(7)
             if not isinstance(message.items[-1], Tlv):
-                self.extra(used)
+                self.left_over(used)
         elif message.extra == "ignore":
-            self.extra(str(self.fixed))
+            self.left_over(str(self.fixed))
         units = "units" if self.own_units else self.units
         if self.series or self.timed:
             out(f"return series_result(data, {units}, warnings, older, timed, base, extra, recv_ms)")
@@ -141,7 +109,7 @@ class MessageDecoder:
         """The statement that refuses a payload that ends too early."""
         return f"return failed({filled(words.TOO_SHORT, length=Code('str(size)'))})"
 
-    def extra(self, used: str) -> None:
+    def left_over(self, used: str) -> None:
         """Say what becomes of bytes after the end."""
         if self.message.extra == "error":
             body = f"return failed({filled(words.TOO_LONG, length=Code('str(size)'))})"
@@ -155,7 +123,7 @@ class MessageDecoder:
 
     def need(self, bits: int) -> None:
         """Refuse a payload without so many bits from here on."""
-        if self.fixed is not None or not bits:
+        if self.fixed is not None or self.checked or not bits:
             return
         if self.at.var == "q":
             self.out.block(f"if {self.end} * 8 < {self.at.on(bits).bit()}:", [self.short])
@@ -178,7 +146,7 @@ class MessageDecoder:
             span = f"payload[({at.bit()}) >> 3:({end.on(7).bit()}) >> 3]"
             return f'from_bytes({span}, "big") >> (-({end.bit()}) & 7){mask}'
         right = -end.off % 8
-        whole = _big_endian(at, (end.off + 7) // 8 - at.off // 8)
+        whole = big_endian(at, (end.off + 7) // 8 - at.off // 8)
         if at.off % 8 == 0 and right == 0:
             return whole
         whole = f"({whole})" if " " in whole else whole
@@ -216,9 +184,9 @@ class MessageDecoder:
         elif isinstance(item, Repeat):
             self.repeat(item, sink)
         elif isinstance(item, Samples):
-            self.samples(item, sink)
+            samples(self, item, sink)
         elif isinstance(item, Tlv):
-            self.tlv(item, sink)
+            tlv(self, item, sink)
         elif isinstance(item, Opaque):
             self.opaque(item, sink)
 
@@ -236,18 +204,18 @@ class MessageDecoder:
         end = self.at.on(total)
         if self.at.var == "q":
             span = f"payload[({self.at.bit()}) >> 3:({end.on(7).bit()}) >> 3]"
-            self.out(f'n = from_bytes({span}, "big") >> (-({end.bit()}) & 7)')
+            self.out(f'r = from_bytes({span}, "big") >> (-({end.bit()}) & 7)')
             right = total
         else:
             count = (end.off + 7) // 8 - self.at.off // 8
-            self.out(f"n = {_big_endian(self.at, count)}")
+            self.out(f"r = {big_endian(self.at, count)}")
             right = total + -end.off % 8
         for leaf in run:
             right -= leaf.bits
             if self.speaks(leaf):
                 self.leaf(
                     leaf,
-                    f"n >> {right} & {(1 << leaf.bits) - 1:#x}" if right else f"n & {(1 << leaf.bits) - 1:#x}",
+                    f"r >> {right} & {(1 << leaf.bits) - 1:#x}" if right else f"r & {(1 << leaf.bits) - 1:#x}",
                     sink,
                 )
         self.at = end
@@ -315,7 +283,7 @@ class MessageDecoder:
             self.keep(leaf.name, code)
         elif isinstance(leaf, Number | Choice):
             if isinstance(leaf, Number):
-                code = _signed(leaf, code)
+                code = shown_signed(leaf, code)
                 self.numbers[leaf.name] = leaf
             if leaf.name in self.kept:
                 self.keep(leaf.name, code)
@@ -323,8 +291,8 @@ class MessageDecoder:
             if not leaf.name.startswith("_"):
                 self.value(leaf, code, sink)
 
-    def value(self, leaf: Number | Choice, code: str, sink: Sink) -> None:
-        """Add the code that stores the value of a code, or warns."""
+    def value(self, leaf: Number | Choice, code: str, sink: Sink, *, wide: bool = False) -> None:
+        """Add the code that stores the value of a code, or warns; a ``wide`` one may be outside the leaf's bits."""
         name = with_channel(leaf.name)
         key = joined(name)
         if CHANNEL in leaf.name:
@@ -332,21 +300,41 @@ class MessageDecoder:
             name, key = [Code("name")], "name"
             if isinstance(leaf, Number) and leaf.unit is not None:
                 self.out(f"units[name] = {leaf.unit.display!r}")
-        self.store(leaf, code, f"{sink.data}[{key}] = ", name, sink)
+        self.store(leaf, code, f"{sink.data}[{key}] = ", name, sink, wide=wide)
 
-    def store(self, leaf: Number | Choice, code: str, into: str, name: list[str], sink: Sink, close: str = "") -> None:
-        """Add the code that gives a value ``into`` something, or warns about ``name``."""
+    def store(
+        self,
+        leaf: Number | Choice,
+        code: str,
+        into: str,
+        name: list[str],
+        sink: Sink,
+        *,
+        close: str = "",
+        wide: bool = False,
+    ) -> None:
+        """Add the code that gives a value ``into`` something, or warns about ``name``.
+
+        Args:
+            leaf: What the code is of.
+            code: Its expression.
+            into: What stands before the value.
+            name: The pieces of the name in warnings.
+            sink: Where warnings go.
+            close: What stands after the value; then None is stored where there is no value.
+            wide: The code may be outside the leaf's bits.
+        """
         absent: list[str] = [f"{into}None{close}"] if close else []
         if isinstance(leaf, Choice):
-            self.choice(leaf, code, into, name, sink, close, absent)
+            self.choice(leaf, code, into, name, sink, close, absent, wide)
             return
-        if leaf.every_code_is_a_value:
+        if leaf.every_code_is_a_value and not wide:
             self.out(f"{into}{_value(leaf, code)}{close}")
             return
         if not code.isidentifier():
             self.out(f"v = {code}")
             code = "v"
-        low = "" if leaf.code_min == leaf.lowest and not close else f"{leaf.code_min} <= "
+        low = "" if leaf.code_min == leaf.lowest and not wide else f"{leaf.code_min} <= "
         high = f" <= {leaf.code_max}"
         self.out.block(f"if {low}{code}{high}:", [f"{into}{_value(leaf, code)}{close}"])
         self.specials(leaf, code, name, sink, absent)
@@ -354,11 +342,19 @@ class MessageDecoder:
         self.out.block("else:", [*absent, f"{sink.warnings}.append({outside})"])
 
     def choice(
-        self, leaf: Choice, code: str, into: str, name: list[str], sink: Sink, close: str, absent: list[str]
+        self,
+        leaf: Choice,
+        code: str,
+        into: str,
+        name: list[str],
+        sink: Sink,
+        close: str,
+        absent: list[str],
+        wide: bool,
     ) -> None:
         """Add the code of an enum or a flag."""
         meanings = dict(leaf.meanings)
-        if leaf.bits == 1 and leaf.is_flag and len(meanings) == 2:
+        if leaf.bits == 1 and leaf.is_flag and set(meanings) == {0, 1} and not wide:
             true_is = int(meanings[1] is True)
             self.out(f"{into}({code}) == {true_is}{close}")
             return
@@ -418,9 +414,9 @@ class MessageDecoder:
         if returns:
             ends.pop()
         self.assigned = set.intersection(*ends) if ends else assigned
-        self.at, moved = _meet([place for _, place in (bodies[:-1] if returns else bodies)])
+        self.at, moved = meet([place for _, place in (bodies[:-1] if returns else bodies)])
         self.have = have if not have[0] else ("", 0)
-        finished = [body + _move(place, self.at) if moved else body for body, place in bodies]
+        finished = [body + move(place, self.at) if moved else body for body, place in bodies]
         if returns:
             finished[-1] = bodies[-1][0]
         cases = [(codes, body) for (codes, _), body in zip(arms, finished[:-1], strict=True)]
@@ -450,11 +446,11 @@ class MessageDecoder:
         """Return the expression of a number of elements, None for as many as there are."""
         return self.code(count) if isinstance(count, str) else None if count is None else str(count)
 
-    def elements(self, bits: int, count: int | str | None) -> tuple[str, str, bool]:
-        """Add the code that finds elements of equal size.
+    def elements(self, bits: int, count: int | str | None) -> tuple[str, bool]:
+        """Add the code that finds elements of equal size; their end is in the variable ``e``.
 
         Returns:
-            The arguments of the range of their places, the variable of their end, and whether those are bytes.
+            The arguments of the range of their places, and whether those are bytes.
         """
         number = self.count(count)
         in_bytes = self.at.aligned and bits % 8 == 0
@@ -467,21 +463,12 @@ class MessageDecoder:
             self.out(f"e = {first} + {number} * {unit}")
             if self.fixed is None:
                 self.out.block(f"if {end} < e:", [self.short])
-        return f"{first}, e, {unit}", "e", in_bytes
-
-    def after(self, bits: int, count: int | str | None, in_bytes: bool) -> None:
-        """Stand behind elements of equal size."""
-        if isinstance(count, int):
-            self.at = self.at.on(bits * count)
-        else:
-            self.out("p = e" if in_bytes else "q = e")
-            self.at = Place("p" if in_bytes else "q", 0)
-            self.have = ("", 0)
+        return f"{first}, e, {unit}", in_bytes
 
     def repeat(self, repeat: Repeat, sink: Sink) -> None:
         """Add the code of a list."""
         leaf = repeat.leaf
-        places, _, in_bytes = self.elements(leaf.bits, repeat.count)
+        places, in_bytes = self.elements(leaf.bits, repeat.count)
         if not leaf.name.startswith("_"):
             here, fixed = self.at, self.fixed
             name = with_channel(leaf.name)
@@ -490,49 +477,23 @@ class MessageDecoder:
             self.out("values = []")
             self.at, self.fixed = Place("p" if in_bytes else "q", 0), None
             code = self.bits(leaf.bits)
-            code = _signed(leaf, code) if isinstance(leaf, Number) else code
+            code = shown_signed(leaf, code) if isinstance(leaf, Number) else code
             element = [*name, "[", Code("str(len(values))"), "]"]
-            body = self.out.capture(lambda: self.element(leaf, code, element, sink))
+            body = self.out.capture(lambda: self.store(leaf, code, "values.append(", element, sink, close=")"))
             self.at, self.fixed = here, fixed
             before = "p" if in_bytes else "q"
             self.out.block(f"for {before} in range({places}):", body)
             self.out(f"{sink.data}[{joined(name)}] = values")
-        self.behind(places, leaf.bits, repeat.count, in_bytes)
+        self.behind(leaf.bits, repeat.count, in_bytes)
 
-    def behind(self, places: str, bits: int, count: int | str | None, in_bytes: bool) -> None:
-        """Stand behind elements after a loop that moved ``p`` or ``q``."""
-        moved = self.at.var == ("p" if in_bytes else "q")
-        if isinstance(count, int) and moved:
-            self.out("p = e" if in_bytes else "q = e")
-            self.at = Place("p" if in_bytes else "q", 0)
-            self.have = ("", 0)
+    def behind(self, bits: int, count: int | str | None, in_bytes: bool) -> None:
+        """Stand behind elements of equal size, after a loop that moved ``p`` or ``q``."""
+        var = "p" if in_bytes else "q"
+        if isinstance(count, int) and self.at.var != var:
+            self.at = self.at.on(bits * count)
         else:
-            self.after(bits, count, in_bytes)
-
-    def element(self, leaf: Number | Choice, code: str, name: list[str], sink: Sink) -> None:
-        """Add the code of one element of a list."""
-        self.store(leaf, code, "values.append(", name, sink, ")")
-
-    def samples(self, samples: Samples, sink: Sink) -> None:
-        """Add the code of a time series."""
-        raise EmitError(self.codec, "python", "samples", "not yet")
-
-    def tlv(self, tlv: Tlv, sink: Sink) -> None:
-        """Add the code of entries."""
-        raise EmitError(self.codec, "python", "tlv", "not yet")
-
-
-def _big_endian(at: Place, count: int) -> str:
-    if count == 1:
-        return f"payload[{at.byte()}]"
-    if count == 2:
-        return f"payload[{at.byte()}] << 8 | payload[{at.byte(8)}]"
-    return f'from_bytes(payload[{at.byte()}:{Place(at.var, at.off // 8 * 8).byte(count * 8)}], "big")'
-
-
-def _signed(leaf: Number, code: str) -> str:
-    sign = 1 << leaf.bits - 1
-    return f"(({code}) ^ {sign:#x}) - {sign:#x}" if leaf.signed else code
+            self.out(f"{var} = e")
+            self.at, self.have = Place(var, 0), ("", 0)
 
 
 def _value(leaf: Number, code: str) -> str:
@@ -554,21 +515,6 @@ def matches(control: str, codes: tuple[int, ...]) -> str:
     if high - low == len(codes) - 1:
         return f"{low} <= {control} <= {high}"
     return f"{control} in {{{', '.join(map(str, codes))}}}"
-
-
-def _meet(places: list[Place]) -> tuple[Place, bool]:
-    """Return a place that can stand for all of these, and whether a variable must be set for it."""
-    if len(set(places)) <= 1:
-        return places[0], False
-    if all(place.var != "q" for place in places) and len({place.off % 8 for place in places}) == 1:
-        return Place("p", places[0].off % 8), True
-    return Place("q", 0), True
-
-
-def _move(place: Place, to: Place) -> list[str]:
-    if to.var == "q":
-        return [] if place == to else [f"q = {place.bit()}"]
-    return [] if place == to else [f"p = {place.byte()}"]
 
 
 def inside(items: Sequence[Item]) -> Iterator[Item | Entry]:
@@ -604,6 +550,3 @@ def _steering(items: Sequence[Item]) -> Iterator[str]:
             yield item.time
         elif isinstance(item, Lookahead):
             yield item.name
-
-
-__all__ = ["MessageDecoder", "SeriesLeaf", "static_bits"]

@@ -394,7 +394,11 @@ class MessageEncoder:
 def steered(name: str, items: Sequence[Item]) -> Iterator[Switch | Repeat | Samples]:
     """Yield what a Control or Choice steers among the items after it."""
     for item in inside(items):
-        if (isinstance(item, Switch) and item.control == name) or (isinstance(item, Repeat) and item.count == name) or (isinstance(item, Samples) and name in {item.count, item.base}):
+        if (
+            (isinstance(item, Switch) and item.control == name)
+            or (isinstance(item, Repeat) and item.count == name)
+            or (isinstance(item, Samples) and name in {item.count, item.base})
+        ):
             yield item
 
 

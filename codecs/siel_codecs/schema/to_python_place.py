@@ -1,0 +1,72 @@
+"""Where generated Python reads, and where it puts what it has read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from siel_codecs.schema.model import Number
+
+
+class Place(NamedTuple):
+    """A bit of the payload: so many bits behind its start, behind the byte ``p``, or behind the bit ``q``."""
+
+    var: str
+    off: int
+
+    def bit(self) -> str:
+        """Return the expression of the bit."""
+        start = {"": "", "p": "p * 8", "q": "q"}[self.var]
+        return f"{start} + {self.off}" if start and self.off else start or str(self.off)
+
+    def byte(self, more: int = 0) -> str:
+        """Return the expression of the byte in which it, or the bit ``more`` further on, stands."""
+        off = (self.off + more) // 8
+        return str(off) if not self.var else f"p + {off}" if off else "p"
+
+    def on(self, bits: int) -> Place:
+        """Return the place so many bits further on."""
+        return Place(self.var, self.off + bits)
+
+    @property
+    def aligned(self) -> bool:
+        """Whether it is known to be the first bit of a byte."""
+        return self.var != "q" and self.off % 8 == 0
+
+
+class Sink(NamedTuple):
+    """The variables that what is read goes to."""
+
+    data: str = "data"
+    warnings: str = "warnings"
+
+
+def meet(places: list[Place]) -> tuple[Place, bool]:
+    """Return a place that can stand for all of these, and whether a variable must be set for it."""
+    if len(set(places)) <= 1:
+        return places[0], False
+    if all(place.var != "q" for place in places) and len({place.off % 8 for place in places}) == 1:
+        return Place("p", places[0].off % 8), True
+    return Place("q", 0), True
+
+
+def move(place: Place, to: Place) -> list[str]:
+    """Return the statement after which ``to`` stands where ``place`` does."""
+    if place == to:
+        return []
+    return [f"q = {place.bit()}"] if to.var == "q" else [f"p = {place.byte()}"]
+
+
+def big_endian(at: Place, count: int) -> str:
+    """Return the expression of the number that so many bytes from a place on are."""
+    if count == 1:
+        return f"payload[{at.byte()}]"
+    if count == 2:  # noqa: PLR2004 - two are faster without a slice
+        return f"payload[{at.byte()}] << 8 | payload[{at.byte(8)}]"
+    return f'from_bytes(payload[{at.byte()}:{Place(at.var, at.off // 8 * 8).byte(count * 8)}], "big")'
+
+
+def shown_signed(leaf: Number, code: str) -> str:
+    """Return the expression of a number's code with its sign."""
+    sign = 1 << leaf.bits - 1
+    return f"(({code}) ^ {sign:#x}) - {sign:#x}" if leaf.signed else code
