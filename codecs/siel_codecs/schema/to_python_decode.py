@@ -478,7 +478,7 @@ class MessageDecoder:
             self.at, self.fixed = Place("p" if in_bytes else "q", 0), None
             code = self.bits(leaf.bits)
             code = shown_signed(leaf, code) if isinstance(leaf, Number) else code
-            element = [*name, "[", Code("str(len(values))"), "]"]
+            element = [*name, "[", Code("str(len(values) - 1)"), "]"]
             body = self.out.capture(lambda: self.store(leaf, code, "values.append(", element, sink, close=")"))
             self.at, self.fixed = here, fixed
             before = "p" if in_bytes else "q"
