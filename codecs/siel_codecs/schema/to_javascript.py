@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final, Literal
 from siel_codecs.errors import EmitError
 from siel_codecs.schema import words
 from siel_codecs.schema.model import Constant, names
-from siel_codecs.schema.to_javascript_decode import SHORT, emit_decoder, has_series
+from siel_codecs.schema.to_javascript_cursor import SHORT
+from siel_codecs.schema.to_javascript_decode import emit_decoder, has_series
 from siel_codecs.schema.to_javascript_encode import emit_encoder
 from siel_codecs.schema.to_javascript_helpers import BAD_DATA, helpers_for
-from siel_codecs.schema.to_javascript_text import TARGET, bits_of, literal, one_line, say, text
+from siel_codecs.schema.to_javascript_text import TARGET, bits_of, literal, one_line, plain, say
 
 if TYPE_CHECKING:
     from siel_codecs.schema.model import Device, Message, Port
@@ -70,7 +71,7 @@ def _decoder(device: Device, direction: Direction) -> list[str]:
         calls.append(f"if ({condition}) {call}" if condition else call)
         body += ["", *_port(device, port, name, arguments)]
     if all(port.f_ports for port in ports):
-        unknown = say(words.UNKNOWN_PORT, port="input.fPort", known=text(", ".join(map(str, known))))
+        unknown = say(words.UNKNOWN_PORT, port="input.fPort", known=plain(", ".join(map(str, known))))
         calls.append(f"return siel_failed({unknown});")
     lines = ["var problem = siel_problem(input);", 'if (problem !== "") return siel_failed(problem);', *calls]
     if has_time:
@@ -94,11 +95,11 @@ def _port(device: Device, port: Port, name: str, arguments: str) -> list[str]:
         head = f"{name}_{code}({arguments})"
         lines.append(f"if (v === {code}) return {head};")
         body += ["", *emit_decoder(device, message, head, direction=port.direction, selected=True)]
-    known = text(", ".join(map(str, codes)))
+    known = plain(", ".join(map(str, codes)))
     if port.messages[0].version is not None:
         unknown = say(words.UNKNOWN_VERSION, code="v", known=known)
     else:
-        unknown = say(words.UNKNOWN_MESSAGE, title=text(selector.title), code="v", known=known)
+        unknown = say(words.UNKNOWN_MESSAGE, title=plain(selector.title), code="v", known=known)
     lines.append(f"return siel_failed({unknown});")
     return [f"function {name}({arguments}) {{", *(f"  {line}" for line in lines), "}", *body]
 
@@ -144,7 +145,7 @@ def _command(head: str, commands: list[tuple[Message, str, str]]) -> list[str]:
     if len(known) == 1:
         lines.append(f"if (command === null) return {commands[0][1]}(data, {to});")
     if known == [""]:
-        unknown = say(words.NO_SUCH_VALUE, known=text(", ".join(names(commands[0][0].items))))
+        unknown = say(words.NO_SUCH_VALUE, known=plain(", ".join(names(commands[0][0].items))))
         return [
             f"function {head} {{",
             *(f"  {line}" for line in lines),
@@ -156,7 +157,7 @@ def _command(head: str, commands: list[tuple[Message, str, str]]) -> list[str]:
         if message.name not in seen:
             lines.append(f"if (command === {literal(message.name)}) return {function}(data, {port});")
         seen.add(message.name)
-    unknown = say(words.UNKNOWN_COMMAND, known=text(", ".join(filter(None, known))))
+    unknown = say(words.UNKNOWN_COMMAND, known=plain(", ".join(filter(None, known))))
     lines.append(f"return siel_refused({unknown}, {to});")
     return [f"function {head} {{", *(f"  {line}" for line in lines), "}"]
 

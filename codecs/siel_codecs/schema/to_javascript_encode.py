@@ -37,8 +37,8 @@ from siel_codecs.schema.to_javascript_text import (
     identifier,
     literal,
     one_line,
+    plain,
     say,
-    text,
 )
 
 if TYPE_CHECKING:
@@ -240,8 +240,8 @@ class _Encoder:
         for switch in switches:
             if switch.otherwise == "error":
                 known = sorted(each for arm in switch.arms for each in arm.codes)
-                shown = text(switch.control.removeprefix("_"))
-                unknown = say(words.UNKNOWN_ARM, control=shown, code=code, known=text(", ".join(map(str, known))))
+                shown = plain(switch.control.removeprefix("_"))
+                unknown = say(words.UNKNOWN_ARM, control=shown, code=code, known=plain(", ".join(map(str, known))))
                 self.script.add(f"if ({known}.indexOf({code}) < 0) siel_refuse(out, null, {unknown});")
         rows, every = self.arms(switches, only_known=False)
         if every != "[]":

@@ -11,7 +11,7 @@ from typing import Final
 
 from siel_codecs.schema import words
 from siel_codecs.schema.model import CHANNEL, MAX_PAYLOAD_BYTES, Absent
-from siel_codecs.schema.to_javascript_text import literal, say, text
+from siel_codecs.schema.to_javascript_text import literal, plain, say
 
 BAD_BYTES: Final = "bytes must be a list of whole numbers from 0 to 255"
 BAD_PORT: Final = "fPort must be a whole number from 0 to 255"
@@ -285,7 +285,7 @@ function siel_base(out, rows, data, bits) {{
   }}
   time = Math.floor(time / 1000);
   if (time >= 0 && time < Math.pow(2, bits)) return time;
-  return siel_refuse(out, "time", {say(words.OUT_OF_RANGE, low=text("0"), high="(Math.pow(2, bits) - 1) * 1000")});
+  return siel_refuse(out, "time", {say(words.OUT_OF_RANGE, low=plain("0"), high="(Math.pow(2, bits) - 1) * 1000")});
 }}
 
 function siel_delta(out, delta_bits, bits, low, high, before, code) {{

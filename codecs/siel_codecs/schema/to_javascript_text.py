@@ -44,12 +44,17 @@ def text(value: str) -> tuple[Part, ...]:
     return tuple(found)
 
 
+def plain(value: str) -> tuple[Part, ...]:
+    """Return a text as it is read."""
+    return ((True, value),)
+
+
 def say(template: str, **values: str | tuple[Part, ...]) -> str:
     """Return the expression of one of the texts of ``words``.
 
     Args:
         template: The text with its named parts.
-        values: Per part an expression (a plain string), or texts and expressions (``text``).
+        values: Per part an expression (a plain string), or texts and expressions (``text``, ``plain``).
     """
     found: list[Part] = []
     for index, piece in enumerate(parts(template)):
