@@ -204,6 +204,7 @@ class Entries(Construct):
             if self.tlv.length:
                 self.byte._build((static_bits(entry.items) or 0) // 8, stream, context, path)
             layout._build(found.codes, stream, context, path)
+        stream.write(bytes(8 * self.tlv.tail_bytes))
         return obj
 
 

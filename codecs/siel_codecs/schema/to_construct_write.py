@@ -67,6 +67,7 @@ class Writer:
         self.ahead: dict[str, int] = {}
         self.sent: set[str] = set()
         self.channel = 0
+        self.clock: tuple[str | None, Any, str] = (None, None, "")
         self.codes: dict[str, int] = {}
 
     def write(self) -> list[Any]:
@@ -128,7 +129,10 @@ class Writer:
             return leaf.code
         if leaf.name in self.ahead:
             return self.ahead.pop(leaf.name)
-        if isinstance(leaf, Control) or leaf.name.startswith("_"):
+        clock, moment, field = self.clock
+        if isinstance(leaf, Control) and leaf.name == clock:
+            code = self.seconds(moment, leaf.bits, field)
+        elif isinstance(leaf, Control) or leaf.name.startswith("_"):
             code = self.derived(leaf, after, values)
         else:
             code = self.value(leaf, values.get(leaf.name), prefix + leaf.name)
@@ -354,14 +358,10 @@ class Writer:
 
     def entry(self, entry: Entry, channel: int, values: Values, prefix: str) -> Found:
         """Return one entry."""
-        codes: list[Any] = []
         self.channel = channel
-        for index, item in enumerate(entry.items):
-            if isinstance(item, Control) and item.name == entry.time:
-                codes.append(self.seconds(values["time"], item.bits, prefix + "time"))
-                self.codes[item.name] = codes[-1]
-            else:
-                codes.append(self.item(item, entry.items[index + 1 :], values, prefix))
+        self.clock = (entry.time, values.get("time"), prefix + "time")
+        codes = self.items(entry.items, values, prefix)
+        self.clock = (None, None, "")
         return Found(entry, channel, codes, entry.key, 0, b"", False)
 
     def channels(self, entry: Entry, values: Values) -> list[int]:

@@ -64,6 +64,7 @@ class MessageEncoder:
         self.number = "n"
         self.values = "data"
         self.prefix: list[str] = []
+        self.clock: str | None = None
         self.fresh = 0
 
     def write_known(self) -> None:
@@ -150,7 +151,10 @@ class MessageEncoder:
 
     def code(self, leaf: Leaf, after: Sequence[Item]) -> str:
         """Add what finds the code of a leaf, and return its expression."""
-        if isinstance(leaf, Control) or leaf.name.startswith("_"):  # type: ignore[union-attr]
+        if isinstance(leaf, Control) and leaf.name == self.clock:
+            self.out(f'c = seconds(CODEC, {joined([*self.prefix, "time"])}, values["time"], {leaf.bits})')
+            code = "c"
+        elif isinstance(leaf, Control) or leaf.name.startswith("_"):  # type: ignore[union-attr]
             code = self.derived(leaf, after)  # type: ignore[arg-type]
         else:
             self.out(f"v = {self.values}.get({leaf.name!r})")  # type: ignore[union-attr]
@@ -357,8 +361,14 @@ class MessageEncoder:
                 start = [f"values = of_channel({own!r}, data, channel, sent)"]
                 out.block(f"for channel in channels_in({own!r}, data):", start + held)
         timed = [entry for entry in tlv.entries if entry.time is not None]
-        if not timed:
-            return
+        if timed:
+            self.timed(tlv, timed)
+        if tlv.tail_bytes:
+            self.put(8 * tlv.tail_bytes, "0")
+
+    def timed(self, tlv: Tlv, timed: list[Entry]) -> None:
+        """Add the entries of the samples that have a time of their own."""
+        out = self.out
         entries = tuple(tuple(names(entry.items)) for entry in timed)
         found = f'sample_entry(CODEC, data.get("samples"), {self.names_constant}, {entries!r})'
         prefix, self.prefix = self.prefix, [Code("of")]
@@ -381,13 +391,9 @@ class MessageEncoder:
         self.put(8 * tlv.key_bytes, str(entry.key))
         if tlv.length:
             self.put(8, str((static_bits(entry.items) or 0) // 8))
-        for index, item in enumerate(entry.items):
-            if isinstance(item, Control) and item.name == entry.time:
-                field = joined([*self.prefix, "time"])
-                self.out(f'c = seconds(CODEC, {field}, values["time"], {item.bits})')
-                self.put(item.bits, "c")
-            else:
-                self.item(item, entry.items[index + 1 :])
+        self.clock = entry.time
+        self.items(entry.items)
+        self.clock = None
         self.values = outer
 
 
