@@ -118,7 +118,10 @@ class UnknownCodecError(CodecError):
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         """``known`` are the names there are; the text shows those that look like it, or all while they are few."""
-        near = get_close_matches(name, known, 5, 0.5) or [each for each in known if name and name in each][:5]
+        of_vendor = [each for each in known if each.startswith(f"{name.partition('/')[0]}/")]
+        near = (
+            get_close_matches(name, of_vendor or known, 5, 0.5) or [each for each in known if name and name in each][:5]
+        )
         if len(known) <= _FEW:
             hint = f"known: {', '.join(known) or 'none'}"
         else:

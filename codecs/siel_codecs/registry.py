@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from siel_codecs.errors import SchemaError, SchemaFault, UnknownCodecError
+from siel_codecs.errors import CodecError, SchemaError, SchemaFault, UnknownCodecError
 from siel_codecs.schema.load import SameAs, parse_text, read_text
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ PACKAGE_FOLDER: Final = Path(__file__).parent / "devices"
 NAME: Final = re.compile("[a-z0-9][a-z0-9_-]{0,63}/[a-z0-9][a-z0-9_-]{0,63}")
 """What a codec may be called: vendor and device."""
 
+_MOST_REFUSED: Final = 1024
+"""Names that are remembered as unknown or wrong: a batch may ask for one of them on every line."""
+
 
 class Registry:
     """Finds, loads and keeps codecs."""
@@ -34,6 +37,7 @@ class Registry:
         self._folders = (*folders, PACKAGE_FOLDER)
         self._names: list[str] | None = None
         self._devices: dict[str, Device] = {}
+        self._refused: dict[str, CodecError] = {}
         self._codecs: dict[str, SchemaCodec] = {}
 
     def names(self) -> list[str]:
@@ -53,20 +57,33 @@ class Registry:
             UnknownCodecError: There is none of this name.
             SchemaError: Its file is wrong.
         """
-        if name not in self._devices:
-            found, file = self._read(name)
-            if isinstance(found, SameAs):
-                found = msgspec.structs.replace(self._target(found, str(file)), name=name)
-            self._devices[name] = found
-        return self._devices[name]
+        device = self._devices.get(name)
+        if device is not None:
+            return device
+        if name in self._refused:
+            raise self._refused[name].with_traceback(None)
+        try:
+            device = self._devices[name] = self._find(name)
+        except CodecError as error:
+            if len(self._refused) < _MOST_REFUSED:
+                self._refused[name] = error
+            raise
+        return device
 
     def load(self, name: str) -> SchemaCodec:
         """Return a codec, the same object each time; arguments and faults as of ``device``."""
         if name not in self._codecs:
+            device = self.device(name)
             from siel_codecs.codec import SchemaCodec  # noqa: PLC0415 - names and devices are told without generators
 
-            self._codecs[name] = SchemaCodec(self.device(name))
+            self._codecs[name] = SchemaCodec(device)
         return self._codecs[name]
+
+    def _find(self, name: str) -> Device:
+        found, file = self._read(name)
+        if isinstance(found, SameAs):
+            return msgspec.structs.replace(self._target(found, str(file)), name=name)
+        return found
 
     def _read(self, name: str) -> tuple[Device | SameAs, Path]:
         file = self._file(name)

@@ -172,5 +172,10 @@ def syntax_line(message: str) -> int | None:
 
 
 def show_path(path: TomlPath) -> str:
-    """Return ``radio[0].port`` for ``("radio", 0, "port")``."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    """Return ``radio[0].port`` for ``("radio", 0, "port")``, in one line whatever its keys hold."""
+    return one_line("".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix("."))
+
+
+def one_line(text: str) -> str:
+    """Return a text with escapes for what is not printed: line ends, control characters, directions of writing."""
+    return text if text.isprintable() else "".join(s if s.isprintable() else ascii(s)[1:-1] for s in text)

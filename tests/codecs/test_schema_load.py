@@ -1,176 +1,272 @@
-"""Schema files: what they mean, and every fault told with line and field."""
+"""What a schema file means: leaves, ports, commands, units, examples. What is wrong is in test_schema_load_faults."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from siel_codecs.errors import SchemaError, UnknownCodecError
-from siel_codecs.registry import PACKAGE_FOLDER, Registry
-from siel_codecs.schema.load import MAX_SCHEMA_BYTES, load_file, load_text
-from siel_codecs.schema.model import MAX_FRAME_BYTES
-
-FIELD = """
-[[field]]
-name = "level"
-title = "Level"
-bits = 10
-scale = 0.1
-unit = { display = "cm", senml = "m", senml_factor = "1/100", ucum = "cm" }
-node = { name = "level_mm", scale = 0.1 }
-"""
-HEAD = """\
-title = "A test"
-[frame]
-f_port = 7
-version = { bits = 4, value = 2 }
-"""
-SMALLEST = HEAD + FIELD
+from siel_codecs.schema.load import load_text
+from siel_codecs.schema.model import (
+    Absent,
+    Choice,
+    Constant,
+    Control,
+    Device,
+    Item,
+    NodeInput,
+    Number,
+    Opaque,
+    Reserved,
+    Special,
+    Unit,
+    Word,
+    static_bits,
+)
+from siel_codecs.schema.units import UNITS
 
 
-def faults(text: str) -> list[tuple[str, int | None]]:
-    with pytest.raises(SchemaError) as caught:
-        load_text(text, "test/test", "test.toml")
-    assert all(line.startswith("test.toml") for line in str(caught.value).splitlines())
-    return [(fault.field, fault.line) for fault in caught.value.faults]
+def items(*fields: str, more: str = "", head: str = "[[uplink]]") -> tuple[Item, ...]:
+    lines = "\n".join(f"  {field}," for field in fields)
+    return load_text(f'title = "T"\n{head}\nfield = [\n{lines}\n]\n{more}', "t/t").ports[0].messages[0].items
+
+
+def number(keys: str, *, head: str = "[[uplink]]", more: str = "") -> Number:
+    [item] = items(f'{{ name = "a", {keys} }}', head=head, more=more)
+    assert isinstance(item, Number)
+    return item
+
+
+def device(text: str) -> Device:
+    return load_text('title = "T"\n' + text, "t/t")
 
 
 def test_the_smallest_schema() -> None:
-    frame = load_text(SMALLEST, "test/test").frames[0]
-    field = frame.fields[0]
-    assert (frame.f_port, frame.version_bits, frame.version, frame.bits, frame.size) == (7, 4, 2, 14, 2)
-    assert (field.num, field.den, field.offset, field.code_min, field.code_max) == (1, 10, 0, 0, 1023)
-    assert (field.node.num, field.node.den) == (1, 1)
-    assert (field.unit.senml_num, field.unit.senml_den) == (1, 100)
-    assert field.every_code_is_a_value
+    found = device('[[uplink]]\nfield = [{ name = "air_pressure", type = "u10" }]')
+    [port] = found.ports
+    [message] = port.messages
+    assert (found.name, found.title, found.description, found.kind, found.source) == ("t/t", "T", "", "", "")
+    assert (port.direction, port.f_ports, port.selector) == ("up", (), None)
+    assert (message.name, message.title, message.extra, message.version) == ("", "Uplink", "error", None)
+    assert message.items == (Number("air_pressure", "Air pressure", 10, False, 1, 0, 1, 0, 1023, (), True, None, None),)
 
 
 @pytest.mark.parametrize("scale", ["0.1", '"1/10"', '"0.1"', "1e-1"])
 def test_a_scale_is_exact_however_it_is_written(scale: str) -> None:
-    field = load_text(SMALLEST.replace("scale = 0.1\nunit", f"scale = {scale}\nunit"), "t/t").frames[0].fields[0]
-    assert (field.num, field.den) == (1, 10)
+    field = number(f'type = "u8", scale = {scale}')
+    assert (field.num, field.add, field.den) == (1, 0, 10)
 
 
 @pytest.mark.parametrize(
-    ("not_available", "limits"), [(0, (1, 1023)), (1023, (0, 1022))], ids=["lowest code", "highest code"]
-)
-def test_a_code_at_the_edge_is_taken_from_the_values(not_available: int, limits: tuple[int, int]) -> None:
-    text = SMALLEST.replace("scale = 0.1\nunit", f"scale = 0.1\nnot_available = {not_available}\nunit")
-    field = load_text(text, "t/t").frames[0].fields[0]
-    assert (field.code_min, field.code_max) == limits
-
-
-FAULTS = [
-    ("scale = 0.1\nunit", "scale = 0\nunit", "field[0].scale (level)", 10),
-    ("scale = 0.1\nunit", 'scale = "one"\nunit', "field[0].scale (level)", 10),
-    ("scale = 0.1\nunit", "scale = nan\nunit", "field[0].scale (level)", 10),
-    ("scale = 0.1\nunit", "scale = 1e99\nunit", "field[0].scale (level)", 10),
-    ("scale = 0.1\nunit", 'scale = "1e999999999"\nunit', "field[0].scale (level)", 10),
-    ("scale = 0.1\nunit", 'scale = "1/0"\nunit', "field[0].scale (level)", 10),
-    ("scale = 0.1\nunit", "scale = true\nunit", "field[0].scale (level)", 10),
-    ("bits = 10", "bits = 33", "field[0].bits (level)", 9),
-    ("bits = 10", "bits = 0", "field[0].bits (level)", 9),
-    ("bits = 10", 'bits = "10"', "field[0].bits (level)", 9),
-    ("bits = 10", "bits = 10\nmin = 0.05", "field[0].min (level)", 10),
-    ("bits = 10", "bits = 10\nmax = 200", "field[0].max (level)", 10),
-    ("bits = 10", "bits = 10\nmin = 9\nmax = 8", "field[0].max (level)", 11),
-    ("bits = 10", "bits = 10\nnot_available = 1024", "field[0].not_available (level)", 10),
-    ("bits = 10", "bits = 10\nnot_available = 5", "field[0].not_available (level)", 10),
-    ("bits = 10", "bits = 10\nbytes = 2", "field[0].bytes (level)", 10),
-    ('senml = "m"', 'senml = "cm"', "field[0].unit (level)", 11),
-    ('senml = "m", ', "", "field[0].unit.senml (level)", 11),
-    ('name = "level_mm"', 'name = "while"', "field[0].node (level)", 12),
-    ('name = "level_mm"', 'name = "buf"', "field[0].node (level)", 12),
-    ('name = "level"\n', 'name = "Level"\n', "field[0].name (Level)", 7),
-    ("f_port = 7", "f_port = 0", "frame.f_port", 3),
-    ("f_port = 7", "f_port = 224", "frame.f_port", 3),
-    ("value = 2", "value = 16", "frame.version", 4),
-    ('title = "A test"\n', "", "title", 1),
-    ('title = "A test"', 'title = "A test', "", 1),
-]
-
-
-@pytest.mark.parametrize(("good", "bad", "field", "line"), FAULTS, ids=[each[1][:24] for each in FAULTS])
-def test_a_fault_is_told_with_field_and_line(good: str, bad: str, field: str, line: int | None) -> None:
-    assert SMALLEST.count(good) == 1
-    assert faults(SMALLEST.replace(good, bad)) == [(field, line)]
-
-
-def test_all_faults_are_told_at_once() -> None:
-    text = SMALLEST.replace("bits = 10", "bits = 10\nmin = 0.05\nnot_available = 4000").replace(
-        "value = 2", "value = 99"
-    )
-    assert [field for field, _ in faults(text)] == [
-        "frame.version",
-        "field[0].not_available (level)",
-        "field[0].min (level)",
-    ]
-    assert len(faults(SMALLEST.replace("bits = 10", "bits = 99").replace("f_port = 7", "f_port = 0"))) == 2
-
-
-def test_two_fields_cannot_share_a_name() -> None:
-    assert [field for field, _ in faults(SMALLEST + FIELD)] == ["field[1].name (level)", "field[1].node (level)"]
-
-
-def test_a_frame_fits_the_slowest_data_rate_or_is_refused() -> None:
-    def frame_of(numbers: int) -> str:
-        fields = [FIELD.replace('"level', f'"n{index}').replace("bits = 10", "bits = 32") for index in range(numbers)]
-        return HEAD + "".join(fields)
-
-    assert load_text(frame_of(12), "t/t").frames[0].size == 49
-    assert faults(frame_of(13)) == [("field", 6)]
-    assert MAX_FRAME_BYTES == 51
-
-
-@pytest.mark.parametrize(
-    "content",
+    ("scale", "offset", "steps", "low", "high"),
     [
-        b"\xff\xfe",
-        b"x" * (MAX_SCHEMA_BYTES + 1),
-        b"a = " + b"[" * 5000,
-        b"a = " + b"9" * 5000,
-        b"a = 1e" + b"9" * 5000,
+        ("0.01", "1.8", (1, 180, 100), 1.8, 4.35),
+        ("0.5", '"1/3"', (3, 2, 6), 2 / 6, 767 / 6),
+        ("2", "-40", (2, -40, 1), -40, 470),
+        ('"3/7"', "0", (3, 0, 7), 0.0, 765 / 7),
     ],
-    ids=["not text", "too large", "too deep", "an endless number", "an endless exponent"],
 )
-def test_a_file_that_is_no_schema_is_refused(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "bad.toml"
-    file.write_bytes(content)
-    with pytest.raises(SchemaError):
-        load_file(file, "test/bad")
+def test_scale_and_offset_have_one_denominator(
+    scale: str, offset: str, steps: tuple[int, int, int], low: float, high: float
+) -> None:
+    field = number(f'type = "u8", scale = {scale}, offset = {offset}')
+    assert (field.num, field.add, field.den) == steps
+    assert (field.value(0), field.value(255)) == (low, high)
 
 
-def test_a_missing_file_is_told_by_its_name(tmp_path: Path) -> None:
-    with pytest.raises(SchemaError, match=r"none\.toml: cannot be read: No such file"):
-        load_file(tmp_path / "none.toml", "test/none")
-
-
-def test_a_folder_of_one_s_own_comes_before_the_package_s(tmp_path: Path) -> None:
-    (tmp_path / "siel").mkdir()
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "siel" / "climate.toml").write_text(SMALLEST)
-    (tmp_path / "mine" / "pond.toml").write_text(SMALLEST)
-    (tmp_path / "mine" / "Not A Name.toml").write_text(SMALLEST)
-    registry = Registry([tmp_path, tmp_path / "missing"])
-    assert registry.names() == ["mine/pond", "siel/climate", "siel/water_level"]
-    assert registry.load("siel/climate").device.title == "A test"
-    assert registry.load("mine/pond") is registry.load("mine/pond")
-    assert registry.load("mine/pond").decode(7, bytes.fromhex("2190")).data == {"level": 10.0}
+def test_min_and_max_are_in_display_units() -> None:
+    field = number('type = "s16", scale = 0.1, offset = 0.5, min = -40, max = 125')
+    assert (field.code_min, field.code_max) == (-405, 1245)
 
 
 @pytest.mark.parametrize(
-    "name", ["siel/none", "", "climate", "../siel/climate", "siel/../siel/climate", "siel/climate.toml"]
+    ("keys", "limits"),
+    [
+        ("not_available = 255", (0, 254)),
+        ("not_available = 0", (1, 255)),
+        ("not_available = 255, fault = 254, under_range = 0", (1, 253)),
+        ("fault = { from = 250, to = 255 }", (0, 249)),
+        ("fault = [255, 253], over_range = 254", (0, 252)),
+        ("fault = 200, max = 100", (0, 100)),
+        ("not_available = 255, min = 10", (10, 254)),
+        ("fault = { from = 255, to = 255 }", (0, 254)),
+    ],
 )
-def test_an_unknown_name_tells_the_known_ones(name: str) -> None:
-    with pytest.raises(UnknownCodecError) as caught:
-        Registry().load(name)
-    assert caught.value.known == ("siel/climate", "siel/water_level")
+def test_codes_that_say_why_there_is_no_value_are_no_values(keys: str, limits: tuple[int, int]) -> None:
+    field = number(f'type = "u8", {keys}')
+    assert (field.code_min, field.code_max) == limits
+    assert not field.every_code_is_a_value
 
 
-def test_every_schema_of_the_package_loads_and_wastes_less_than_a_byte() -> None:
-    registry = Registry()
-    assert len(registry.names()) == len(list(PACKAGE_FOLDER.rglob("*.toml")))
-    for name in registry.names():
-        for frame in registry.load(name).device.frames:
-            assert 0 <= frame.size * 8 - frame.bits < 8
+def test_codes_of_signed_numbers_are_written_either_way() -> None:
+    field = number('type = "s16", not_available = 0x7fff, fault = 0x8000, under_range = -32767')
+    assert field.specials == (
+        Special(32767, 32767, Absent.NOT_AVAILABLE),
+        Special(-32767, -32767, Absent.UNDER_RANGE),
+        Special(-32768, -32768, Absent.FAULT),
+    )
+    assert (field.code_min, field.code_max) == (-32766, 32766)
+    assert number('type = "s8", fault = { from = 0x80, to = 0x8f }').specials == (Special(-128, -113, Absent.FAULT),)
+
+
+def test_of_several_codes_the_first_is_the_one_that_is_sent() -> None:
+    field = number('type = "u8", fault = [253, 255, 254]')
+    assert field.special(Absent.FAULT) == 253
+    assert field.special(Absent.OVER_RANGE) is None
+
+
+def test_what_a_device_measures_saturates_and_what_it_is_told_does_not() -> None:
+    assert number('type = "u8"').saturates
+    assert not number('type = "u8"', head="[[downlink]]").saturates
+    assert not number('type = "u8", saturate = false').saturates
+    assert number('type = "u8", saturate = true', head="[[downlink]]").saturates
+
+
+def test_a_unit_is_one_of_the_package_or_the_file_s_own() -> None:
+    own = '[unit."mm/15min"]\ndisplay = "mm in 15 min"\nsenml = "m"\nsenml_factor = "1/1000"\nucum = "mm"\n'
+    assert number('type = "u8", unit = "degC"').unit is UNITS["degC"]
+    assert number('type = "u8", unit = "mm/15min"', more=own).unit == Unit("mm in 15 min", "m", 1, 1000, "mm")
+    assert number('type = "u8", unit = "V"', more='[unit.V]\ndisplay = "volt"\n').unit == Unit("volt", "", 1, 1, "")
+
+
+def test_a_node_s_integer_has_its_name_and_step() -> None:
+    assert number('type = "u8", scale = 0.2').node is None
+    assert number('type = "u8", node = { name = "a_mv", scale = 0.001 }').node == NodeInput("a_mv", 1, 1000)
+    assert number('type = "u8", scale = 0.2, node = { name = "x" }').node == NodeInput("x", 1, 5)
+
+
+def test_flags_and_enums() -> None:
+    assert items(
+        '{ name = "open", type = "bool" }',
+        '{ name = "dry", type = "bool", true_is = 0, title = "No water" }',
+        '{ name = "state", type = "u4", enum = { 0 = "closed", 0x1 = "open" }, fault = [14, 15] }',
+        '{ name = "on", type = "u2", enum = { 1 = true, 2 = false } }',
+        '{ name = "tamper", type = "bool", enum = { 0 = "sound", 1 = "broken" } }',
+    ) == (
+        Choice("open", "Open", 1, ((0, False), (1, True))),
+        Choice("dry", "No water", 1, ((0, True), (1, False))),
+        Choice(
+            "state",
+            "State",
+            4,
+            ((0, "closed"), (1, "open")),
+            (Special(14, 14, Absent.FAULT), Special(15, 15, Absent.FAULT)),
+        ),
+        Choice("on", "On", 2, ((1, True), (2, False))),
+        Choice("tamper", "Tamper", 1, ((0, "sound"), (1, "broken"))),
+    )
+
+
+def test_constants_reserved_bits_and_bytes() -> None:
+    assert items(
+        '{ const = 0x2a, type = "u8", title = "frame code" }',
+        "{ reserved = 40 }",
+        '{ name = "serial_number", type = "hex6" }',
+        '{ const = 1, type = "bool" }',
+    ) == (
+        Constant("frame code", 8, 42),
+        Reserved(40),
+        Opaque("serial_number", "Serial number", 48),
+        Constant("constant", 1, 1),
+    )
+
+
+def test_little_endian_numbers_are_words() -> None:
+    found = items(
+        '{ name = "a", type = "s24le" }',
+        '{ name = "_n", type = "u16le" }',
+        '{ when = "_n", is = 0, field = [{ const = 5, type = "u16le" }] }',
+        '{ word = 16, field = [{ name = "b", type = "bool" }, { reserved = 3 }, { name = "c", type = "s12" }] }',
+    )
+    assert found[:2] == (Word(24, (number('type = "s24"'),)), Word(16, (Control("_n", 16),)))
+    word = found[3]
+    assert isinstance(word, Word)
+    assert word.shifts() == (15, 12, 0)
+    assert [leaf.bits for leaf in word.leaves] == [1, 3, 12]
+
+
+def test_little_endian_constants_are_words_too() -> None:
+    assert items('{ const = 5, type = "u16le" }', '{ name = "a", type = "u8" }')[0] == Word(
+        16, (Constant("constant", 16, 5),)
+    )
+
+
+TWO_VERSIONS = """
+[[uplink]]
+f_port = [5, 7]
+version = { bits = 4, value = 1 }
+field = [{ name = "a", type = "u12" }]
+[[uplink]]
+f_port = [7, 5]
+version = { bits = 4, value = 3 }
+name = "state"
+extra = "ignore"
+field = [{ name = "a", type = "u20" }]
+[[uplink]]
+f_port = 8
+title = "Other"
+field = [{ name = "a", type = "u8" }]
+"""
+
+
+def test_messages_of_one_port_are_versions_and_the_newest_comes_first() -> None:
+    first, second = device(TWO_VERSIONS).ports
+    assert (first.f_ports, second.f_ports) == ((5, 7), (8,))
+    assert [message.version for message in first.messages] == [3, 1]
+    assert first.selector == Constant("payload version", 4, 3)
+    assert [message.extra for message in first.messages] == ["ignore", "error"]
+    assert [message.title for message in (*first.messages, *second.messages)] == ["State", "Uplink", "Other"]
+    assert static_bits(first.messages[1].items) == 16
+
+
+def test_messages_of_one_port_are_told_apart_by_a_leading_constant() -> None:
+    found = device("""
+[[uplink]]
+field = [{ const = 2, type = "u8", title = "frame" }, { name = "a", type = "u8" }]
+[[uplink]]
+field = [{ const = 1, type = "u8", title = "frame" }, { name = "b", type = "u8" }]
+[[downlink]]
+name = "reboot"
+f_port = 3
+field = [{ const = 1, type = "u8" }]
+[[downlink]]
+name = "set_interval"
+f_port = 3
+field = [{ const = 2, type = "u8" }, { name = "interval", type = "u16", unit = "min", min = 1, max = 1440 }]
+""")
+    up, down = found.ports
+    assert up.f_ports == ()
+    assert up.selector == Constant("frame", 8, 2)
+    assert (down.direction, down.f_ports, down.selector) == ("down", (3,), Constant("constant", 8, 1))
+    assert [message.name for _, message in found.downlinks()] == ["reboot", "set_interval"]
+    assert [message.title for _, message in found.downlinks()] == ["Reboot", "Set interval"]
+
+
+def test_a_device_may_take_commands_only() -> None:
+    [port] = device('[[downlink]]\nfield = [{ name = "on", type = "bool" }]').ports
+    assert (port.direction, port.messages[0].name) == ("down", "")
+
+
+EXAMPLES: list[tuple[str, dict[str, Any]]] = [
+    ("{ a = 20.0, b = 3, c = true }", {"a": 20.0, "b": 3, "c": True}),
+    ('{ levels = [1, 2.5], samples = [{ time = "2026-01-01T00:00:00.000Z" }] }', {
+        "levels": [1, 2.5], "samples": [{"time": "2026-01-01T00:00:00.000Z"}],
+    }),
+    ("{}", {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "data"), EXAMPLES)
+def test_an_example_is_kept_as_it_is_written(written: str, data: dict[str, Any]) -> None:
+    message = 'f_port = 9\nfield = [{ name = "a", type = "u8" }]\n'
+    found = device(
+        f'kind = "rain"\nsource = "a document"\n[[uplink]]\n{message}[[downlink]]\n{message}'
+        f'[[example]]\nf_port = 9\nbytes = "20 64c8"\ndata = {written}\nwarnings = ["b: not available"]\n'
+        '[[example]]\ntitle = "down"\ndirection = "down"\nf_port = 9\nbytes = ""\ndata = {}\n'
+    )
+    up, down = found.examples
+    assert (up.direction, up.f_port, up.payload, up.warnings) == ("up", 9, b"\x20\x64\xc8", ("b: not available",))
+    assert up.data == data
+    assert [type(value) for value in up.data.values()] == [type(value) for value in data.values()]
+    assert (down.direction, down.payload, down.title) == ("down", b"", "down")
+    assert (found.kind, found.source) == ("rain", "a document")

@@ -155,3 +155,15 @@ def test_noise_never_crashes_and_valid_noise_is_indexed(text: str) -> None:
     except tomllib.TOMLDecodeError:
         return
     assert set(index) == set(_paths(data))
+
+
+def test_a_path_is_one_line_whatever_its_keys_hold() -> None:
+    assert show_path(("a\r\nb", 1, "tür\u202e")) == "a\\r\\nb[1].tür\\u202e"
+
+
+def test_an_inline_table_in_an_array_has_a_line_of_its_own() -> None:
+    text = '[[up]]\nfield = [\n  { a = 1 },\n  # a comment\n  { b = 2, in = [\n    { c = "]" } ] },\n  { d = 3 } ]\n'
+    index = line_index(text)
+    assert [line_of(index, ("up", 0, "field", n)) for n in range(3)] == [3, 5, 7]
+    assert line_of(index, ("up", 0, "field", 1, "in", 0, "c")) == 6
+    assert line_of(index, ("up", 0, "field", 2, "missing")) == 7

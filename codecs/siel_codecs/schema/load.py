@@ -16,7 +16,7 @@ from siel_codecs.schema.load_tables import SchemaTable
 from siel_codecs.schema.load_words import reason_of
 from siel_codecs.schema.model import Device, Example, Port, Unit
 from siel_codecs.schema.units import SENML_UNITS, UNITS, unit_of
-from siel_codecs.toml_lines import TomlPath, line_index, line_of, show_path, syntax_line
+from siel_codecs.toml_lines import TomlPath, line_index, line_of, one_line, show_path, syntax_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def load_text(text: str, name: str, file: str = "<schema>") -> Device:
     """
     found = parse_text(text, name, file)
     if isinstance(found, SameAs):
-        reason = f"another name of {found.target}; a registry loads it"
+        reason = one_line(f"another name of {found.target}; a registry loads it")
         raise SchemaError(file, [SchemaFault("same_as", reason, found.line)])
     return found
 
@@ -109,7 +109,7 @@ def _tree(text: str, file: str) -> dict[str, Any]:
     try:
         tree = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
-        raise SchemaError(file, [SchemaFault("", f"not TOML: {error}", syntax_line(str(error)))]) from None
+        raise SchemaError(file, [SchemaFault("", one_line(f"not TOML: {error}"), syntax_line(str(error)))]) from None
     except RecursionError:
         raise SchemaError(file, [SchemaFault("", "nested too deeply")]) from None
     except (ValueError, ArithmeticError):
@@ -130,7 +130,7 @@ def _tree(text: str, file: str) -> dict[str, Any]:
 def _same_as(tree: dict[str, Any], text: str, file: str) -> SameAs:
     index = line_index(text)
     faults = [
-        SchemaFault(key, "stands beside same_as, which is alone in its file", line_of(index, (key,)))
+        SchemaFault(show_path((key,)), "stands beside same_as, which is alone in its file", line_of(index, (key,)))
         for key in tree
         if key != "same_as"
     ]
@@ -153,7 +153,8 @@ def _fault(index: dict[TomlPath, int], tree: dict[str, Any], path: TomlPath, rea
         if isinstance(at, dict) and isinstance(part, int):
             named = at["name"] if isinstance(at.get("name"), str) else named
     where = show_path(path)
-    return SchemaFault(f"{where} ({named[:_MAX_NAME]})" if named else where, reason, line_of(index, path))
+    where += f" ({one_line(named[:_MAX_NAME])})" if named else ""
+    return SchemaFault(where, one_line(reason), line_of(index, path))
 
 
 def _device(schema: SchemaTable, name: str, context: Context) -> Device:

@@ -129,7 +129,10 @@ class _Builder:
 
     def _item(self, table: AnyField, path: TomlPath, scope: Scope, names: Names) -> Item:
         read = self._readers.get(type(table))
-        return read(table, path, scope, names) if read else self._leaves[path]  # a constant or reserved bits
+        if read is not None:
+            return read(table, path, scope, names)
+        leaf = self._leaves[path]
+        return Word(leaf.bits, (leaf,)) if isinstance(table, Const) and table.type.little else leaf
 
     def _take(self, leaf: Leaf, path: TomlPath, scope: Scope, names: Names) -> None:
         # Adds a name to what has been read

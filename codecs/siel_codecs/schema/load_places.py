@@ -128,6 +128,8 @@ class Places:
             return self._entries(table, path, place)
         if isinstance(table, Group | Union):
             return self._arms(table, path, place, last=last, entry=entry)
+        if isinstance(table, Const) and table.type.little:
+            whole("a little-endian number", "type")
         return place.after(leaf_bits(table))
 
     def _field(
