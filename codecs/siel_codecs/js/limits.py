@@ -23,7 +23,7 @@ START_LIMIT_S: Final = 30.0
 ENGINE_CALL_S: Final = 0.2
 """QuickJS interrupts a loop by itself; where it does not look, the worker is killed a little later."""
 ENGINE_LOAD_S: Final = 0.8
-WATCHDOG_S: Final = 5.0
+WATCHDOG_S: Final = 3.0
 """The kernel ends a worker that is busy for so long and has nobody left to kill it."""
 
 MAX_CONTEXTS: Final = 16

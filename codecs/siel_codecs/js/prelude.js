@@ -15,6 +15,7 @@
   var parse = JSON.parse, quoted = JSON.stringify, keysOf = Object.keys, isArray = Array.isArray;
   var apply = Reflect.apply, isView = ArrayBuffer.isView, globalEval = eval;
   var Instant = Date, isoOf = Date.prototype.toISOString, timeOf = Date.prototype.getTime;
+  var exponential = Number.prototype.toExponential;
   var slice = String.prototype.slice, wellFormed = String.prototype.toWellFormed;
   var Internal = InternalError, Range = RangeError, Bytes = Uint8Array, RawBuffer = ArrayBuffer;
 
@@ -201,7 +202,8 @@
       case 'number':
         count(20);
         if (value - value !== 0) return void drop(path, value + ' is not a value');
-        return '' + value;
+        // a whole number that 64 bits do not hold must not look like one
+        return value < 9007199254740992 && value > -9007199254740992 ? '' + value : apply(exponential, value, []);
       case 'bigint':
         count(20);
         return value <= MAX_SAFE && value >= -MAX_SAFE ? '' + value : quote('' + value);
@@ -350,11 +352,12 @@
     dropped = []; values = 0; chars = 0;
     try {
       var isEncoder = a === 'encodeDownlink' || a === 'Encoder' || a === 'Encode';
-      return writeResult(call(a, parse(b)), isEncoder ? 'bytes' : 'data');
+      // wellFormed: a long text that was put together in pieces is still in pieces, and those do not cross over
+      return apply(wellFormed, writeResult(call(a, parse(b)), isEncoder ? 'bytes' : 'data'), []);
     } catch (thrown) {
       var told = fault(thrown);
-      return '{"fault":' + quoted(apply(wellFormed, told.text, [])) + ',"stack":' +
-        quoted(apply(wellFormed, told.stack, [])) + ',"engine":' + (told.engine ? 'true' : 'false') + '}';
+      return apply(wellFormed, '{"fault":' + quoted(apply(wellFormed, told.text, [])) + ',"stack":' +
+        quoted(apply(wellFormed, told.stack, [])) + ',"engine":' + (told.engine ? 'true' : 'false') + '}', []);
     }
   };
 })(globalThis)
