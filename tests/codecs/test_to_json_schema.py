@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,12 @@ from siel_codecs.schema.to_vectors import vectors
 if TYPE_CHECKING:
     from siel_codecs.schema.model import Device
 
+SCHEMAS = [
+    name
+    for name in registry.names()
+    if "same_as" not in tomllib.loads((registry.PACKAGE_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+]
+"""Other names of a codec are not tried again."""
 TEXT = """
 title = "Pond"
 description = "Level and more."
@@ -140,7 +147,7 @@ def test_an_encoder_takes_words_where_a_code_says_so_and_needs_the_rest(pond: De
     assert not check.is_valid({"command": "limit", "limit": "fault"})
 
 
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", SCHEMAS)
 def test_every_shipped_schema_takes_its_codecs_data_and_nothing_else(name: str) -> None:
     device = registry.Registry().device(name)
     schema = json.loads(json.dumps(json_schema(device), allow_nan=False))
