@@ -1,20 +1,47 @@
-"""The schema in the README is one that loads."""
+"""The schemas in the README are ones that load."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import get_args
 
-from siel_codecs.codec import SchemaCodec
+import pytest
+
 from siel_codecs.schema.load import load_text
+from siel_codecs.schema.load_tables import FORMS, Kind
 from siel_codecs.schema.to_micropython import emit_encoder
 
-README = Path(__file__).parents[2] / "codecs" / "README.md"
+README = (Path(__file__).parents[2] / "codecs" / "README.md").read_text()
+WHOLE, *PIECES = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_schema_in_the_readme_works_and_has_at_most_twenty_lines() -> None:
-    text = README.read_text().split("```toml\n")[1].split("```")[0]
-    assert len(text.splitlines()) <= 20
-    device = load_text(text, "readme/rain_gauge")
+def test_the_complete_schema_has_at_most_twenty_lines_and_its_example_is_true() -> None:
+    from siel_codecs.codec import SchemaCodec
+
+    assert len(WHOLE.splitlines()) <= 20
+    device = load_text(WHOLE, "readme/rain_gauge")
     codec = SchemaCodec(device)
-    assert codec.decode(12, codec.encode(12, {"rain": 12.4})).data == {"rain": 12.4}
-    assert "def encode(buf: bytearray, rain_um: int | None) -> int:" in emit_encoder(device)
+    [example] = device.examples
+    assert codec.decode(example.f_port, example.payload).data == example.data
+    assert codec.encode(12, example.data) == example.payload
+    down = codec.encode_downlink({"command": "set_interval", "interval": 60})
+    assert (down.f_port, down.payload) == (12, bytes.fromhex("01003c"))
+    assert "battery_mv" in emit_encoder(device)
+
+
+@pytest.mark.parametrize("piece", PIECES, ids=lambda piece: piece.strip()[:24])
+def test_every_form_loads_as_it_is_shown(piece: str) -> None:
+    if piece.startswith("[unit"):
+        text = f'title = "T"\n[[uplink]]\nfield = [{{ name = "a", type = "u8", unit = "mm/15min" }}]\n{piece}'
+    else:
+        assert len(piece.splitlines()) == 2
+        text = f'title = "T"\n[[uplink]]\nfield = [\n{piece}]\n'
+    assert load_text(text, "readme/piece").ports
+
+
+def test_every_form_and_kind_is_shown() -> None:
+    shown = "".join(PIECES)
+    assert all(f"{{ {form} = " in shown for form in FORMS)
+    language = README[README.index("## A payload schema") :]
+    assert all(kind in language for kind in get_args(Kind))

@@ -204,14 +204,15 @@ def test_a_tree_of_anything_is_refused(tree: dict[str, Any]) -> None:
 def test_forms_inside_each_other_to_any_depth_are_read_or_refused(forms: list[str]) -> None:
     inner: list[Any] = [{"name": "x", "type": "u8"}]
     for form in forms:
-        inner = {
+        nested: dict[str, list[Any]] = {
             "when": [{"when": "_a", "field": inner}],
             "switch": [{"switch": "_a", "arm": [{"is": 1, "field": inner}]}],
             "tlv": [{"tlv": "u8", "entry": [{"key": 1, "field": inner}]}],
             "word": [{"word": 8, "field": inner}],
             "samples": [{"samples": 2, "field": inner}],
             "list": [inner],
-        }[form]
+        }
+        inner = nested[form]
     fields = [{"name": "_a", "type": "u8"}, *inner]
     check(document({"title": "T", "uplink": [{"field": fields}]}))
 
