@@ -8,7 +8,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from siel_codecs import registry
+from siel_codecs.codec import as_ts013
 from siel_codecs.schema.load import load_text
+from siel_codecs.schema.to_construct import Reference
 from siel_codecs.schema.to_json_schema import json_schema
 from siel_codecs.schema.to_vectors import vectors
 
@@ -147,6 +149,31 @@ def test_an_encoder_takes_words_where_a_code_says_so_and_needs_the_rest(pond: De
     assert not check.is_valid({"command": "limit", "limit": "fault"})
 
 
+def test_a_command_may_carry_a_series() -> None:
+    device = load_text(
+        """
+title = "Plan"
+[[downlink]]
+name = "plan"
+f_port = 7
+field = [
+  { name = "_at", type = "u32" },
+  { samples = "rest", step_s = 60, base = "_at", field = [{ name = "level", type = "u8", min = 0, max = 100 }] },
+]
+""",
+        "test/plan",
+    )
+    check = down(json_schema(device))
+    for data in (
+        {"command": "plan", "time": "2026-01-01T00:00:00Z", "samples": [{"level": 1}, {"level": 100}]},
+        {"time": 1_767_225_600_000, "level": 0},
+    ):
+        assert check.is_valid(data), data
+        assert not check.is_valid({**data, "samples": [{"level": 101}]})
+    decoded = Reference(device).decode_downlink(7, bytes.fromhex("6955b900 0164"))
+    assert check.is_valid(as_ts013(decoded)), as_ts013(decoded)
+
+
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_shipped_schema_takes_its_codecs_data_and_nothing_else(name: str) -> None:
     device = registry.Registry().device(name)
@@ -157,6 +184,9 @@ def test_every_shipped_schema_takes_its_codecs_data_and_nothing_else(name: str) 
     for vector in found:
         if vector.call == "decode" and vector.direction == "up":
             assert up.is_valid(vector.data), (vector.title, next(up.iter_errors(vector.data)))
+        elif vector.call == "decode" and not vector.errors and not vector.warnings:
+            assert commands is not None
+            assert commands.is_valid(vector.data), (vector.title, vector.data)
         elif vector.call == "encode":
             assert commands is not None
             assert commands.is_valid(vector.data) == (not vector.errors), (vector.title, vector.data)

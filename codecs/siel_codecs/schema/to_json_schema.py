@@ -81,10 +81,7 @@ def _key(port: Port, message: Message) -> str:
 
 def _message(message: Message) -> dict[str, Any]:
     own = _Properties(message.items, asked=False)
-    series = any(isinstance(item, Samples) or (isinstance(item, Tlv) and _timed(item)) for item in _all(message.items))
-    sample = own.schema(_TIMES)
-    if series:
-        own.plain["samples"] = {"type": "array", "maxItems": MAX_SAMPLES, "items": sample, "title": "Newest first"}
+    own.plain |= _samples(own, message)
     return {"title": message.title, **own.schema()}
 
 
@@ -94,7 +91,18 @@ def _command(message: Message, *, several: bool) -> dict[str, Any]:
     if message.name:
         own.plain = {"command": {"const": message.name}, **own.plain}
         required = ["command", *required] if several else required
+    own.plain |= _samples(own, message)
+    if any(isinstance(item, Samples) and item.base for item in _all(message.items)):
+        own.plain["time"] = {"anyOf": [_TIMES["time"], {"type": "integer", "title": "Milliseconds since 1970"}]}
     return {"title": message.title, **own.schema(), **({"required": required} if required else {})}
+
+
+def _samples(own: _Properties, message: Message) -> dict[str, Any]:
+    """Return the property that holds a series, where the message can have one."""
+    if not any(isinstance(item, Samples) or (isinstance(item, Tlv) and _timed(item)) for item in _all(message.items)):
+        return {}
+    items = own.schema(_TIMES)
+    return {"samples": {"type": "array", "maxItems": MAX_SAMPLES, "items": items, "title": "Newest first"}}
 
 
 def _required(items: tuple[Item, ...]) -> list[str]:
