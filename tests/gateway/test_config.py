@@ -273,12 +273,26 @@ BROKEN = [
         ],
     ),
     (
-        MINIMAL + '[[source]]\nkind = "tts-app"\n[[codec]]\nkind = "js"\n[http]\nbind = "x"\n',
+        MINIMAL + '[[source]]\nkind = "tts-app"\n[http]\nbind = "x"\n',
         [
             '7 source[0].kind: kind "tts-app" is not in this version; take the table out',
-            '9 codec[0].kind: kind "js" is not in this version; take the table out',
-            "10 http: this table is not in this version; take it out",
-            '11 http.bind: must be host and port, like "127.0.0.1:1700"',
+            "8 http: this table is not in this version; take it out",
+            '9 http.bind: must be host and port, like "127.0.0.1:1700"',
+        ],
+    ),
+    (
+        MINIMAL
+        + '[[codec]]\nkind = "js"\n[[codec]]\nkind = "lua"\n[[codec]]\nname = "a/b"\nkind = "js"\nfile = "x.js"\n'
+        '[[codec]]\nname = "a/b"\nkind = "schema"\nfile = "x.toml"\n'
+        '[[codec]]\nname = "B"\nkind = "js"\nfile = "y"\nport = 1\n',
+        [
+            '6 codec[0].file: is missing; write it, like file = "codecs/device.js"',
+            '6 codec[0].name: is missing; write it, like name = "vendor/device", which devices then have as codec',
+            '9 codec[1].kind: is none of "schema", "js"',
+            "15 codec[3].name: is used already at codec[2]; give each its own",
+            "19 codec[4].name: must be vendor/device: lower-case letters, digits, dashes and underscores, "
+            "and one slash",
+            "22 codec[4].port: is not a key of this table. Known: file, kind, name",
         ],
     ),
     (

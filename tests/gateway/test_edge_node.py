@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from siel_codecs import codec
 from siel_codecs.codec import Decoded, Sample
 from siel_gateway.edge import BLOCK, Downlink, EdgeDevice, EdgeServer, Now
 from siel_gateway.journal_counters import JUMP
@@ -48,6 +49,12 @@ class Raw:
         return Decoded(data, {}, [], [], [Sample(data, recv_ms)])
 
     def encode(self, f_port: int, data: Mapping[str, Any]) -> bytes:
+        raise NotImplementedError
+
+    def decode_downlink(self, f_port: int, payload: bytes) -> Decoded:
+        raise NotImplementedError
+
+    def encode_downlink(self, data: Mapping[str, Any], f_port: int | None = None) -> codec.Downlink:
         raise NotImplementedError
 
 

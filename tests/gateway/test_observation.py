@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,25 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siel_codecs.codec import Decoded, Sample, failed
-from siel_gateway.observation import MAX_SAMPLES, observation_id, observe, rfc3339
+from siel_gateway.observation import MAX_SAMPLES, has_payload, observation_id, observe, rfc3339
 from siel_gateway.records import Observation, RxFrame, Uplink
 
 MS = 1_767_225_600_123
-
-
-class Canned:
-    """A codec that gives what the test wants."""
-
-    name = "test/canned"
-
-    def __init__(self, decoded: Decoded) -> None:
-        self.decoded = decoded
-
-    def decode(self, f_port: int, payload: bytes, recv_ms: int | None = None) -> Decoded:
-        return self.decoded
-
-    def encode(self, f_port: int, data: Mapping[str, Any]) -> bytes:
-        raise NotImplementedError
 
 
 def uplink(**fields: Any) -> Uplink:
@@ -53,18 +37,18 @@ def uplink(**fields: Any) -> Uplink:
 
 
 def observed(decoded: Decoded, received_ms: int = MS + 250, **fields: Any) -> list[Observation]:
-    observations, _ = observe(
+    return observe(
         uplink(**fields),
+        decoded,
         device="pond",
-        codec=Canned(decoded),
+        codec="test/canned",
         gateway_id="0016c001f1500812",
         received_ms=received_ms,
     )
-    return observations
 
 
 def one_sample(data: dict[str, Any], time_ms: int | None = None, warnings: list[str] | None = None) -> Decoded:
-    return Decoded(data, {"level": "m", "battery": "V"}, warnings or [], [], [Sample(data, time_ms)])
+    return Decoded(data, {"level": "m", "battery": "V"}, warnings or [], [], [Sample(data, time_ms, 0, warnings or [])])
 
 
 def test_observation_says_what_the_contract_wants() -> None:
@@ -115,15 +99,28 @@ def test_clock_that_stepped_back_makes_nothing_early() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"f_port": None}, {"f_port": 0}, {"payload": b""}])
-def test_no_observation_without_an_application_payload(fields: dict[str, Any]) -> None:
-    assert observed(one_sample({"level": 1}), **fields) == []
+def test_a_frame_may_have_no_application_payload(fields: dict[str, Any]) -> None:
+    assert not has_payload(uplink(**fields))
+    assert has_payload(uplink())
 
 
-def test_payload_the_codec_refuses_makes_none_but_says_why() -> None:
-    assert observe(uplink(), device="", codec=Canned(failed("too short")), gateway_id="", received_ms=MS) == (
-        [],
-        ["too short"],
-    )
+def test_payload_the_codec_refuses_makes_none() -> None:
+    assert observed(failed("too short")) == []
+
+
+def test_each_sample_has_its_own_warnings() -> None:
+    samples = [Sample({"level": 1}, MS, 0, ["battery: not available"]), Sample({}, MS, None, ["level: not available"])]
+    warnings = ["battery: not available", "sample 1: level: not available"]
+    first, second = observed(Decoded({"level": 1}, {}, warnings, [], samples))
+    assert first.warnings == ["battery: not available"]
+    assert second.warnings == ["level: not available"]
+
+
+def test_null_is_absent_and_has_a_warning() -> None:
+    (observation,) = observed(one_sample({"level": None, "battery": 3.6}, warnings=["w"]))
+    assert observation.data == {"battery": 3.6}
+    assert observation.units == {"battery": "V"}
+    assert observation.warnings == ["w", "level: null"]
 
 
 def test_reading_without_any_value_is_still_an_observation_with_its_warnings() -> None:

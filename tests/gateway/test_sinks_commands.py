@@ -8,14 +8,20 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
-from siel_codecs import registry
+from siel_codecs import codec, registry
+from siel_codecs.js import JsCodec, js_source
+from siel_gateway.codecs import AnyCodec
 from siel_gateway.edge.records import MAX_ID_CHARS, Delivery, Downlink
-from siel_gateway.sinks.commands import MAX_COMMAND_BYTES, read_command
+from siel_gateway.sinks.commands import MAX_COMMAND_BYTES, Unencoded, encoded, read_command
 
 EUI = "70b3d57ed0001a2b"
 NOW_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
-CODECS = {EUI: registry.load("siel/water_level")}
+JS_EUI = "70b3d57ed0001a2c"
+JS = JsCodec("vendor/device", js_source(b"function encodeDownlink(input) {}"))
+CODECS: dict[str, AnyCodec] = {EUI: registry.load("siel/valve"), JS_EUI: JS}
+OPEN = {"command": "open", "request": 7, "minutes": 30}
 GOOD: dict[str, Any] = {
     "id": "valve-1",
     "issued": "2025-12-31T23:59:00Z",
@@ -26,7 +32,7 @@ GOOD: dict[str, Any] = {
 }
 
 
-def read(message: object, *, retained: bool = False, dev_eui: str = EUI) -> Downlink | Delivery | None:
+def read(message: object, *, retained: bool = False, dev_eui: str = EUI) -> Downlink | Unencoded | Delivery | None:
     data = message if isinstance(message, bytes) else json.dumps(message).encode()
     return read_command(dev_eui, data, retained=retained, now_ms=NOW_MS, codecs=CODECS)
 
@@ -43,12 +49,24 @@ def test_bytes_become_a_downlink() -> None:
     )
 
 
+def with_data(data: object, **changes: Any) -> dict[str, Any]:
+    return {name: value for name, value in GOOD.items() if name != "bytes"} | {"data": data} | changes
+
+
 def test_data_goes_through_the_devices_codec() -> None:
-    message = {**GOOD, "data": {"distance": 1271, "battery": 3.6}, "f_port": 10}
-    del message["bytes"]
-    downlink = read(message)
+    downlink = read(with_data(OPEN))
     assert isinstance(downlink, Downlink)
-    assert CODECS[EUI].decode(10, downlink.payload).data == {"distance": 1271, "battery": 3.6}
+    assert (downlink.f_port, downlink.payload) == (20, bytes.fromhex("0107001e"))
+    codec = registry.load("siel/valve")
+    assert codec.decode_downlink(20, downlink.payload).data == OPEN
+
+
+def test_data_for_javascript_waits_for_its_codec() -> None:
+    read_ = read(with_data({"minutes": 10}), dev_eui=JS_EUI)
+    waiting = Downlink(id="valve-1", f_port=20, payload=b"", confirmed=True, expires_ms=NOW_MS + 600_250)
+    assert read_ == Unencoded(JS, {"minutes": 10}, waiting)
+    assert read_.id == "valve-1"
+    assert encoded(waiting, codec.Downlink(8, b"\x01")) == structs.replace(waiting, f_port=8, payload=b"\x01")
 
 
 def test_an_empty_payload_is_a_payload() -> None:
@@ -106,11 +124,12 @@ def test_retained_and_unknown_devices_are_refused() -> None:
 
 
 def test_data_that_the_codec_does_not_know_is_refused_with_the_reason() -> None:
-    message = {**GOOD, "data": {"colour": 1}, "f_port": 10}
-    del message["bytes"]
-    outcome, reason = refused(message)
-    assert outcome == "refused"
-    assert reason.startswith("DATA: ")
+    for data, said in (({**OPEN, "colour": 1}, "colour"), ({**OPEN, "minutes": 9999}, "minutes"), ({}, "command")):
+        outcome, reason = refused(with_data(data))
+        assert outcome == "refused"
+        assert reason.startswith("DATA: ")
+        assert said in reason
+    assert refused(with_data(OPEN, f_port=21))[1].startswith("DATA: ")
 
 
 @pytest.mark.parametrize("message", [b"", b"[]", b"{}", b'{"id":""}', b'{"id":1}', b"\xff", b"[" * 4000, b"null"])
@@ -134,10 +153,9 @@ def test_no_message_crashes_it(change: dict[str, Any], retained: bool) -> None:
 
 
 @settings(max_examples=200)
-@given(st.dictionaries(st.sampled_from(["distance", "battery", "x"]), JSON, max_size=3))
+@given(st.dictionaries(st.sampled_from(["command", "request", "minutes", "x"]), JSON | st.just("open"), max_size=3))
 def test_no_data_crashes_it(data: dict[str, Any]) -> None:
-    message = {**GOOD, "data": data, "f_port": 10}
-    del message["bytes"]
+    message = with_data(data)
     assert isinstance(read(message), Downlink | Delivery)
 
 

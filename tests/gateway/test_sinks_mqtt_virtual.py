@@ -8,6 +8,7 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+from siel_gateway.codecs import JsRunner
 from siel_gateway.config import MqttSink
 from siel_gateway.edge.records import Downlink
 from siel_gateway.journal import Journal
@@ -53,7 +54,7 @@ def virtual_minutes(folder: Path, make_frame: Callable[..., RxFrame], url: str, 
     async def main() -> Mqtt:
         journal = await Journal.open(folder / "journal.sqlite", services)
         config = MqttSink.model_validate({"kind": "mqtt", "name": "m", "url": url})
-        sink = Mqtt(config, GATEWAY, services, journal, {}, no_command)
+        sink = Mqtt(config, GATEWAY, services, journal, {}, JsRunner(services), no_command)
         tasks = [asyncio.ensure_future(journal.run()), asyncio.ensure_future(sink.run())]
         for number in range(minutes):
             await asyncio.sleep(60)
