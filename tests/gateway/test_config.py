@@ -151,6 +151,8 @@ def test_devices_may_stand_in_a_file_of_their_own(tmp_path: Path) -> None:
 EUI_TEXT = 'must be an EUI-64: 16 hex digits, like "0016c001f1500812"'
 LATER_UPSTREAM = ' is not in this version; take the table out, or use "semtech-udp"'
 INLINE = 'a secret must not stand in this file; write { file = "..." }, { env = "..." } or { credential = "..." }'
+CODEC_NAME = "must be vendor/device: lower-case letters, digits, dashes and underscores, and one slash"
+
 BROKEN = [
     ("a = \n", ["1 : this is not TOML: Invalid value (at line 1, column 5)"]),
     (MINIMAL + "x = [1,", ["6 : this is not TOML: Invalid value (at end of document)"]),
@@ -290,8 +292,7 @@ BROKEN = [
             '6 codec[0].name: is missing; write it, like name = "vendor/device", which devices then have as codec',
             '9 codec[1].kind: is none of "schema", "js"',
             "15 codec[3].name: is used already at codec[2]; give each its own",
-            "19 codec[4].name: must be vendor/device: lower-case letters, digits, dashes and underscores, "
-            "and one slash",
+            f"19 codec[4].name: {CODEC_NAME}",
             "22 codec[4].port: is not a key of this table. Known: file, kind, name",
         ],
     ),
