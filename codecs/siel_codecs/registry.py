@@ -14,12 +14,13 @@ import msgspec
 
 from siel_codecs.errors import CodecError, SchemaError, SchemaFault, UnknownCodecError
 from siel_codecs.schema.load import SameAs, parse_text, read_text
+from siel_codecs.toml_lines import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from siel_codecs.codec import SchemaCodec
-    from siel_codecs.schema.model import Device
+    from siel_codecs.schema.model import Device, Port
 
 PACKAGE_FOLDER: Final = Path(__file__).parent / "devices"
 NAME: Final = re.compile("[a-z0-9][a-z0-9_-]{0,63}/[a-z0-9][a-z0-9_-]{0,63}")
@@ -82,7 +83,36 @@ class Registry:
     def _find(self, name: str) -> Device:
         found, file = self._read(name)
         if isinstance(found, SameAs):
-            return msgspec.structs.replace(self._target(found, str(file)), name=name)
+            found = msgspec.structs.replace(self._target(found, str(file)), name=name)
+        return self.complete(found, str(file))
+
+    def complete(self, device: Device, file: str) -> Device:
+        """Return a device with the ports of the codecs that its schema includes.
+
+        Args:
+            device: As ``siel_codecs.schema.load`` gives it.
+            file: Where its schema stands, for messages.
+
+        Raises:
+            SchemaError: An included codec is not known, wrong, includes others itself, or has a port of the device.
+        """
+        ports = list(device.ports)
+        for name in device.includes:
+            for port in self._included(name, file).ports:
+                if clash := next((each for each in ports if _meet(each, port)), None):
+                    shown = ", ".join(map(str, port.f_ports or clash.f_ports)) or "any"
+                    other = clash.included or "this schema"
+                    raise _wrong_include(file, f"{name} has port {shown}, and so has {other}")
+                ports.append(msgspec.structs.replace(port, included=name))
+        return msgspec.structs.replace(device, ports=tuple(ports))
+
+    def _included(self, name: str, file: str) -> Device:
+        try:
+            found, _ = self._read(name)
+        except CodecError as error:
+            raise _wrong_include(file, f"{name} cannot be included: {error}") from None
+        if isinstance(found, SameAs) or found.includes:
+            raise _wrong_include(file, f"{name} cannot be included: it leads to other codecs itself")
         return found
 
     def _read(self, name: str) -> tuple[Device | SameAs, Path]:
@@ -113,6 +143,16 @@ class Registry:
                 except OSError:  # a folder that may not be read is none
                     continue
         return None
+
+
+def _meet(one: Port, other: Port) -> bool:
+    if one.direction != other.direction:
+        return False
+    return not (one.f_ports and other.f_ports) or not set(one.f_ports).isdisjoint(other.f_ports)
+
+
+def _wrong_include(file: str, reason: str) -> SchemaError:
+    return SchemaError(file, [SchemaFault("include", one_line(reason))])
 
 
 def _files(folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from siel_codecs import registry as module
 from siel_codecs.errors import SchemaError, UnknownCodecError
 from siel_codecs.registry import PACKAGE_FOLDER, Registry
 from siel_codecs.schema.model import static_bits
+from siel_codecs.schema.to_micropython import emit_encoder
 
 SMALLEST = """\
 title = "A test"
@@ -164,3 +165,38 @@ def test_every_schema_of_the_package_loads() -> None:
         for _, message in device.uplinks():
             bits = static_bits(message.items)
             assert bits is None or bits > 0
+
+
+def test_what_a_schema_includes_is_decoded_too_and_left_out_of_its_encoder(tmp_path: Path) -> None:
+    put(tmp_path, "mine/pond", SMALLEST.replace("[[uplink]]", 'include = ["siel/diagnostics"]\n[[uplink]]'))
+    codec = Registry([tmp_path]).load("mine/pond")
+    payload = codec.encode(
+        21, {"reset_cause": "watchdog", "uptime": 3, "resets": 1, "missed_windows": 0, "flash_writes": 900}
+    )
+    assert codec.decode(21, payload).data["reset_cause"] == "watchdog"
+    assert codec.decode(7, bytes.fromhex("0064")).data == {"level": 10.0}
+    assert [port.included for port in codec.device.ports] == ["", "siel/diagnostics"]
+    assert "reset_cause" not in emit_encoder(codec.device)
+
+
+@pytest.mark.parametrize(
+    ("include", "reason"),
+    [
+        ("nobody/nothing", "nobody/nothing cannot be included: no codec is called"),
+        ("mine/bad", "mine/bad cannot be included:"),
+        ("siel/weather", "siel/weather cannot be included: it leads to other codecs itself"),
+        ("mine/same", "mine/same has port 7, and so has this schema"),
+        ("mine/any", "mine/any has port 7, and so has this schema"),
+        ("mine/alias", "mine/alias cannot be included: it leads to other codecs itself"),
+    ],
+)
+def test_an_include_that_cannot_be_is_told(tmp_path: Path, include: str, reason: str) -> None:
+    put(tmp_path, "mine/pond", SMALLEST.replace("[[uplink]]", f'include = ["{include}"]\n[[uplink]]'))
+    put(tmp_path, "mine/same", SMALLEST)
+    put(tmp_path, "mine/any", SMALLEST.replace("f_port = 7\n", ""))
+    put(tmp_path, "mine/bad", "title = 5")
+    put(tmp_path, "mine/alias", 'same_as = "siel/climate"')
+    with pytest.raises(SchemaError) as fault:
+        Registry([tmp_path]).load("mine/pond")
+    assert fault.value.faults[0].field == "include"
+    assert fault.value.faults[0].reason.startswith(reason)

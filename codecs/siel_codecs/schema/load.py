@@ -163,7 +163,16 @@ def _device(schema: SchemaTable, name: str, context: Context) -> Device:
     if not ports:
         context.fault((), "has neither [[uplink]] nor [[downlink]]")
     examples = _examples(schema, ports, context)
-    return Device(name, schema.title, schema.description, ports, examples, schema.source, schema.kind or "")
+    return Device(
+        name,
+        schema.title,
+        schema.description,
+        ports,
+        examples,
+        schema.source,
+        schema.kind or "",
+        tuple(schema.include),
+    )
 
 
 def _own_units(schema: SchemaTable, context: Context) -> dict[str, Unit]:

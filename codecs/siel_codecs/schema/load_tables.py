@@ -16,6 +16,7 @@ from siel_codecs.schema.load_values import (
     MAX_FIELDS,
     Argument,
     Code,
+    CodecName,
     Codes,
     ControlName,
     Count,
@@ -39,6 +40,7 @@ from siel_codecs.schema.model import MAX_PAYLOAD_BYTES
 
 MAX_MESSAGES: Final = 64
 MAX_EXAMPLES: Final = 256
+MAX_INCLUDES: Final = 8
 Kind = Literal[
     "water_level", "rain", "soil", "climate", "air_quality", "weather", "parking", "people_counting", "noise",
     "contact", "actuator", "diagnostics", "generic",
@@ -229,6 +231,7 @@ class SchemaTable(Table):
     description: LongText = ""
     kind: Kind | None = None
     source: LongText = ""
+    include: Annotated[list[CodecName], Limits(max_length=MAX_INCLUDES)] = []
     uplink: Annotated[list[MessageTable], Limits(max_length=MAX_MESSAGES)] = []
     downlink: Annotated[list[MessageTable], Limits(max_length=MAX_MESSAGES)] = []
     unit: Annotated[dict[UnitCode, UnitTable], Limits(max_length=64)] = {}

@@ -23,6 +23,7 @@ _FRACTION: Final = re.compile(r"[+-]?[0-9]+(/[0-9]+|\.[0-9]+)?")
 _NAME: Final = re.compile(r"_?[a-z][a-z0-9_]{0,39}")
 _TITLE: Final = re.compile(r"[^\x00-\x1f\x7f]{1,80}")
 _UNIT_CODE: Final = re.compile(r"[^\x00-\x20\x7f]{0,16}")
+_CODEC_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}/[a-z0-9][a-z0-9_-]{0,63}")
 _RESERVED: Final = frozenset(["samples", "time", "age_s", "command"])
 
 
@@ -69,6 +70,12 @@ def _name(value: object) -> str:
     if text in _RESERVED:
         raise ValueError(f"{text!r} has a meaning of its own in decoded data; choose another name")
     return text
+
+
+def _codec_name(value: object) -> str:
+    if not isinstance(value, str) or not _CODEC_NAME.fullmatch(value):
+        raise ValueError('must be a name such as "vendor/device"')
+    return value
 
 
 def _control(value: object) -> str:
@@ -257,6 +264,7 @@ def _plain(value: object, name: str) -> Any:
 
 
 Rational = Annotated[Fraction, PlainValidator(_rational)]
+CodecName = Annotated[str, PlainValidator(_codec_name)]
 Name = Annotated[str, PlainValidator(_name)]
 ControlName = Annotated[str, PlainValidator(_control)]
 Argument = Annotated[str, PlainValidator(_argument)]

@@ -339,6 +339,8 @@ class Port(msgspec.Struct, frozen=True):
     """Empty: any port. The first is the one an encoder sends on, 1 where any will do."""
     messages: tuple[Message, ...]
     """Of several versions the newest comes first."""
+    included: str = ""
+    """The codec that these messages come from; empty: the device's own schema."""
 
     @property
     def selector(self) -> Constant | None:
@@ -372,6 +374,12 @@ class Device(msgspec.Struct, frozen=True):
     """Document from which the format was taken."""
     kind: str = ""
     """Class of devices: water_level, soil, weather, parking, air_quality, people_counting, climate ..."""
+    includes: tuple[str, ...] = ()
+    """Codecs whose messages the device sends and takes too; a registry adds their ports."""
+
+    def own(self) -> Device:
+        """Return the device without what it includes: what a module of its firmware is made from."""
+        return msgspec.structs.replace(self, ports=tuple(port for port in self.ports if not port.included))
 
     def uplinks(self) -> Iterator[tuple[Port, Message]]:
         """Yield every message that the device sends."""

@@ -40,7 +40,7 @@ def emit_encoder(device: Device) -> str:
         EmitError: The schema says something that this target cannot express.
     """
     try:
-        return _module(device)
+        return _module(device.own())
     except CannotEmitError as error:
         raise EmitError(device.name, TARGET, *error.args) from None
 
