@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from random_schemas import devices, payloads, readings
 from siel_codecs.codec import Decoded, SchemaCodec
 from siel_codecs.errors import PayloadError
-from siel_codecs.schema.model import Device, Message, Port
+from siel_codecs.schema.model import Constant, Device, Message, Port
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
@@ -65,6 +65,17 @@ def encoded(codec: SchemaCodec, port: Port, data: dict[str, Any]) -> bytes | Non
     return None if isinstance(down, tuple) else down.payload
 
 
+def frame_of(codec: SchemaCodec, port: Port, message: Message, data: dict[str, Any]) -> bytes:
+    """A frame of this message, also of an old version; its first bits where there are no such values."""
+    try:
+        return codec.reference._build(message, data, port.direction == "down")
+    except PayloadError:
+        first = message.items[0]
+        if not isinstance(first, Constant):
+            return b""
+        return (first.code << -first.bits % 8).to_bytes((first.bits + 7) // 8, "big")
+
+
 def each_message(device: Device) -> list[tuple[Port, Message]]:
     return [(port, message) for port in device.ports for message in port.messages]
 
@@ -74,10 +85,10 @@ def each_message(device: Device) -> list[tuple[Port, Message]]:
 def test_the_generated_decoder_is_the_construct_object(device: Device, data: st.DataObject) -> None:
     codec = SchemaCodec(device)
     port, message = data.draw(st.sampled_from(each_message(device)))
-    frame = encoded(codec, port, data.draw(readings(device, message, sound=True)))
-    for payload in data.draw(st.lists(payloads([frame] if frame else []), min_size=1, max_size=6)):
+    frame = frame_of(codec, port, message, data.draw(readings(device, message, sound=True)))
+    for payload in [frame, *data.draw(st.lists(payloads([frame]), min_size=1, max_size=5))]:
         assert_same_decoding(codec, port.direction, port_of(port), payload)
-    assert_same_decoding(codec, port.direction, data.draw(st.sampled_from([13, 1])), frame or b"")
+    assert_same_decoding(codec, port.direction, data.draw(st.sampled_from([13, 1])), frame)
 
 
 @slow

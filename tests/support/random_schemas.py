@@ -223,9 +223,11 @@ class Builder:
         found: list[Item] = [self.take(control)]
         if self.draw(st.booleans()):
             found += self.add_leaf(depth)
-        found.append(self.switch(control, depth, same_size=self.draw(st.booleans())))
+        first = self.switch(control, depth, same_size=self.draw(st.booleans()))
+        found.append(first)
         if isinstance(control, Control) and self.draw(st.booleans()):
-            found.append(self.switch(control, depth, same_size=False, ignore=True))
+            known = [code for arm in first.arms for code in arm.codes] if first.otherwise == "error" else None
+            found.append(self.switch(control, depth, same_size=False, second=True, known=known))
         return found
 
     def add_ahead(self, depth: int) -> list[Item]:
@@ -237,11 +239,20 @@ class Builder:
             return []
         return [Lookahead(control.name, self.at, control.bits), switch, self.take(control)]
 
-    def switch(self, control: Control | Choice, depth: int, *, same_size: bool, ignore: bool = False) -> Switch:
+    def switch(
+        self,
+        control: Control | Choice,
+        depth: int,
+        *,
+        same_size: bool,
+        second: bool = False,
+        known: list[int] | None = None,
+    ) -> Switch:
+        """Return a switch; the ``second`` on a control has arms for codes that the first lets pass."""
         draw = self.draw
         every = [code for code, _ in control.meanings] if isinstance(control, Choice) else range(1 << control.bits)
-        codes = draw(st.lists(st.sampled_from(list(every)), unique=True, min_size=1, max_size=4))
-        otherwise: Literal["error", "ignore"] = "ignore" if ignore else draw(st.sampled_from(["error", "ignore"]))
+        codes = draw(st.lists(st.sampled_from(known or list(every)), unique=True, min_size=1, max_size=4))
+        otherwise: Literal["error", "ignore"] = "ignore" if second else draw(st.sampled_from(["error", "ignore"]))
         arms: list[tuple[tuple[int, ...], list[Item], int | None]] = []
         start = self.at, self.of_byte
         ends = [start[1]] if otherwise == "ignore" else []
@@ -288,7 +299,7 @@ class Builder:
         base = None
         if self.target == "all" and draw(st.booleans()):
             base = self.name("_t")
-            found.append(self.take(Control(base, draw(st.sampled_from([32, 24])))))
+            found.append(self.take(Control(base, 32)))
         count: int | str | None = None
         if not to_end and draw(st.booleans()):
             count = draw(st.integers(1, 4))
@@ -544,7 +555,8 @@ def readings(draw: Any, device: Device, message: Message, *, sound: bool = False
 @st.composite
 def payloads(draw: Any, frames: list[bytes]) -> bytes:
     """Draw noise, or one of some sound frames: as it is, cut, with more behind it, or with other bytes in it."""
-    noise = draw(st.binary(max_size=draw(st.sampled_from([4, 16, 64, 255]))))
+    least = draw(st.sampled_from([0, 0, 8, 24, 60]))
+    noise = draw(st.binary(min_size=least, max_size=least + draw(st.sampled_from([4, 16, 195]))))
     if not frames:
         return noise
     frame = bytearray(draw(st.sampled_from(frames)))

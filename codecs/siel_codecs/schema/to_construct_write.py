@@ -220,7 +220,7 @@ class Writer:
         for code in codes:
             if names_with(code, switches).issuperset(given):
                 return code
-        code = next(code for code in codes if given[0] in names_with(code, switches))
+        code = next((code for code in codes if given[0] in names_with(code, switches)), codes[0])
         self.check_arms(code, switches, values)
         raise AssertionError
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from siel_codecs.errors import EmitError
 from siel_codecs.schema import words
 from siel_codecs.schema.model import (
     CHANNEL,
@@ -222,6 +223,8 @@ class MessageEncoder:
         strict = [switch for switch in switches if switch.otherwise == "error"]
         known = [{code for arm in switch.arms for code in arm.codes} for switch in strict]
         codes = [code for code in every if all(code in each for each in known)]
+        if not codes:
+            raise EmitError(self.codec, "python", switches[0].control, "no code has an arm in all that it steers")
         order = [*self.names, "samples"]
         held = {code: _names_with(code, switches) for code in codes}
         elsewhere = {name for switch in switches for arm in switch.arms for name in _arm_names(arm.items)}

@@ -200,7 +200,7 @@ def pick(codec: str, given: list[str], arms: tuple[Any, ...]) -> int:
     for code, names in codes:
         if names.issuperset(wanted):
             return int(code)
-    code = next(code for code, names in codes if wanted[0] in names)
+    code = next((code for code, names in codes if wanted[0] in names), codes[0][0])
     check_arms(codec, code, given, arms)
     return int(code)
 
