@@ -493,3 +493,18 @@ def test_no_shape_of_tables_crashes_it(tree: dict[str, str]) -> None:
     with pytest.raises(ConfigError) as caught:
         parse("".join(f"{key} = {value}\n" for key, value in tree.items()))
     assert caught.value.faults
+
+
+def test_a_device_may_have_a_codec_of_the_users_own(tmp_path: Path) -> None:
+    (tmp_path / "codecs.d" / "my").mkdir(parents=True)
+    (tmp_path / "codecs.d" / "my" / "rain.toml").write_text("")
+    codec = '[[codec]]\nname = "vendor/device"\nkind = "js"\nfile = "js/device.js"\n'
+    devices = DEVICE.replace("siel/water_level", "my/rain") + DEVICE.replace(
+        "siel/water_level", "vendor/device"
+    ).replace("1a2b", "1a2c")
+    loaded = config.parse(MINIMAL + codec + devices, tmp_path / "siel.toml")
+    assert [device.codec for device in loaded.devices] == ["my/rain", "vendor/device"]
+    assert [(own.name, own.kind, own.file) for own in loaded.codecs] == [
+        ("vendor/device", "js", tmp_path / "js" / "device.js")
+    ]
+    assert loaded.codec_folder == tmp_path / "codecs.d"

@@ -110,3 +110,68 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     text = GATEWAY + 'data_dir = "file/data"\n' + RADIO
     assert told(look(tmp_path, text)) == [("siel.toml", 3, "gateway.data_dir")]
+
+
+CODEC = '[[codec]]\nname = "vendor/device"\nkind = "{0}"\nfile = "{1}"\n'
+
+
+def test_codecs_of_the_users_own_that_are_right_are_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "codecs.d" / "my").mkdir(parents=True)
+    (tmp_path / "codecs.d" / "my" / "rain.toml").write_text(SCHEMA)
+    (tmp_path / "device.js").write_text("function decodeUplink(input) {}")
+    (tmp_path / "device.toml").write_text(SCHEMA)
+    other = CODEC.format("schema", "device.toml").replace("vendor", "other")
+    assert look(tmp_path, GATEWAY + RADIO + CODEC.format("js", "device.js") + other).faults == []
+
+
+SCHEMA = 'title = "Rain"\n[[uplink]]\nf_port = 1\nfield = [{ name = "rain", type = "u8" }]\n'
+
+
+def test_a_wrong_schema_is_told_with_its_own_file_line_and_field(tmp_path: Path) -> None:
+    folder = tmp_path / "codecs.d" / "my"
+    folder.mkdir(parents=True)
+    (folder / "rain.toml").write_text(SCHEMA.replace("u8", "u99"))
+    (folder / "two.toml").write_text('title = "a"\ntitle = "b"\n')
+    (tmp_path / "device.toml").write_text(SCHEMA + "tyle = 1\n")
+    preflight = look(tmp_path, GATEWAY + RADIO + CODEC.format("schema", "device.toml"))
+    files = {Path(fault.file).name: (fault.line, fault.key, fault.text) for fault in preflight.faults}
+    assert sorted(files) == ["device.toml", "rain.toml", "two.toml"]
+    line, key, text = files["rain.toml"]
+    assert line == 4
+    assert "field[0]" in key
+    assert "1 to 32 bits" in text
+    assert files["two.toml"][0] == 2
+    assert "tyle" in files["device.toml"][1] + files["device.toml"][2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        ("js", None, "cannot read the file"),
+        ("js", "function decodeUplink( {", "SyntaxError"),
+        ("js", "var nothing", "none of the functions"),
+        ("js", "while (true) ;", "interrupted|stopped"),
+        ("js", "x" * (1 << 20) + "y", "more than 1048576 bytes"),
+        ("schema", None, "cannot be read"),
+    ],
+)
+def test_a_codec_that_cannot_be_used_is_told(tmp_path: Path, kind: str, text: str | None, said: str) -> None:
+    if text is not None:
+        (tmp_path / "device.js").write_text(text)
+    (fault,) = look(tmp_path, GATEWAY + RADIO + CODEC.format(kind, "device.js")).faults
+    if kind == "js":
+        assert (Path(fault.file).name, fault.line, fault.key) == ("siel.toml", 8, "codec[0].file")
+    with pytest.raises(AssertionError, match=said):
+        raise AssertionError(fault.text)
+
+
+def test_a_file_in_codecs_d_that_no_device_can_name_is_told(tmp_path: Path) -> None:
+    (tmp_path / "codecs.d" / "My").mkdir(parents=True)
+    (tmp_path / "codecs.d" / "My" / "rain.toml").write_text(SCHEMA)
+    (tmp_path / "codecs.d" / "rain.toml").write_text(SCHEMA)
+    faults = look(tmp_path, GATEWAY + RADIO).faults
+    assert [Path(fault.file).relative_to(tmp_path).as_posix() for fault in faults] == [
+        "codecs.d/My/rain.toml",
+        "codecs.d/rain.toml",
+    ]
+    assert all("vendor/device.toml" in fault.text for fault in faults)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from siel_codecs.js import JsCodec, js_source
 from siel_gateway.edge.records import Delivery
 from siel_hil.broker import PrivateBroker
 from siel_hil.rigs.mqtt_rig import EUI, HANG_S, PREFIX, Rig, Run, T, Watcher, running, until, watching
@@ -152,5 +153,31 @@ def test_a_command_waits_in_the_broker_for_a_gateway_that_is_away(broker: Privat
             await watcher.client.publish(DOWN, command(), qos=1)
         async with running(rig.sink(broker.url)), asyncio.timeout(HANG_S):
             await rig.commanded.wait()
+
+    run(body)
+
+
+ENCODER = b"""function encodeDownlink(input) {
+  if (input.data.minutes > 60) return { errors: ["minutes: at most 60"] };
+  return { bytes: [input.fPort, input.data.minutes], fPort: 8 };
+}"""
+
+
+def test_data_for_a_javascript_device_is_made_by_its_encoder(broker: PrivateBroker, run: Run[None]) -> None:
+    async def body(rig: Rig) -> None:
+        rig.codecs[EUI] = JsCodec("vendor/device", js_source(ENCODER))
+        async with watching(broker.port, ACK) as watcher, running(rig.sink(broker.url)) as sink:
+            await until(lambda: sink.connected)
+            client = watcher.client
+            for number, minutes in (("a", 10), ("b", 90), ("a", 10), ("c", 20)):
+                message = command(id=number, data={"minutes": minutes}, bytes=None)
+                await client.publish(DOWN, message, qos=1)
+            await until(lambda: len(rig.commands) == 2)
+            assert [(one.id, one.f_port, one.payload) for _, one in rig.commands] == [
+                ("a", 8, b"\x14\x0a"),
+                ("c", 8, b"\x14\x14"),
+            ], "the second one is refused, the third one is known"
+            (refused,) = await watcher.bodies(ACK, 1)
+            assert refused == {"id": "b", "outcome": "refused", "reason": "DATA: minutes: at most 60", "slack_us": None}
 
     run(body)

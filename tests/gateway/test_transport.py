@@ -250,3 +250,18 @@ def test_clocks_and_randomness(services: SystemServices) -> None:
     assert len(services.random_bytes(7)) == 7
     with services.outside_work():
         pass
+
+
+def test_what_runs_aside_holds_up_no_job_of_the_disk() -> None:
+    async def main() -> None:
+        with SystemServices() as services:
+            go_on = threading.Event()
+            slow = asyncio.create_task(services.run_aside(lambda: go_on.wait(30)))
+            names = [await services.run_blocking(lambda: threading.current_thread().name) for _ in range(2)]
+            go_on.set()
+            assert await slow
+            names.append(await services.run_aside(lambda: threading.current_thread().name))
+            assert names[0] == names[1] != names[2]
+            assert threading.current_thread().name not in names
+
+    asyncio.run(main())
