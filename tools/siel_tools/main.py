@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 COMMANDS: Final = {
-    "codec": "Payload codecs: list, show, decode, encode, generate.",
+    "codec": "Payload codecs: what payloads say and cost, code made from schemas.",
     "demo": "Readings from emulated nodes through the gateway to a broker.",
     "frame": "LoRaWAN frames: decode and encode.",
     "gateway": "The gateway daemon: run it, check its configuration.",
