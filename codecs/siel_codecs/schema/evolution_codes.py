@@ -39,7 +39,10 @@ Value = int | float | str | bool | None
 
 
 class Break(msgspec.Struct, frozen=True):
-    """One reason why a frame of the sender says something else to the receiver."""
+    """One reason why a frame of the sender says something else to the receiver.
+
+    In its text what was is as the sender means it, and what is now is as the receiver does.
+    """
 
     field: str
     kind: Kind
