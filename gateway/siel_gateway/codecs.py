@@ -13,6 +13,7 @@ from siel_codecs.errors import CodecError
 from siel_codecs.js import JsCodec, JsHost, read_js
 from siel_codecs.registry import Registry
 from siel_codecs.schema.load import load_file
+from siel_codecs.schema.model import Device
 from siel_gateway.config_models import CodecConfig, Config, DeviceConfig
 from siel_gateway.services import Services
 
@@ -30,7 +31,8 @@ class Codecs:
 
     def __init__(self, own: Iterable[CodecConfig], folder: Path) -> None:
         self._own = {codec.name: codec for codec in own}
-        self._registry = Registry((folder,))
+        self.registry = Registry((folder,))
+        """The codecs beside ``own``."""
         self._loaded: dict[str, AnyCodec] = {}
 
     @classmethod
@@ -47,8 +49,19 @@ class Codecs:
         """
         if name not in self._loaded:
             own = self._own.get(name)
-            self._loaded[name] = self._registry.load(name) if own is None else _load(own)
+            self._loaded[name] = self.registry.load(name) if own is None else self._load(own)
         return self._loaded[name]
+
+    def _load(self, own: CodecConfig) -> AnyCodec:
+        return JsCodec(own.name, read_js(own.file)) if own.kind == "js" else SchemaCodec(self.device(own))
+
+    def device(self, own: CodecConfig) -> Device:
+        """Return what the schema of a ``[[codec]]`` says; no code is generated.
+
+        Raises:
+            SchemaError: It is wrong.
+        """
+        return self.registry.complete(load_file(own.file, own.name), str(own.file))
 
     def of_devices(self, devices: Sequence[DeviceConfig]) -> dict[str, AnyCodec]:
         """Return the codec of each device whose home is here, by DevEUI.
@@ -57,12 +70,6 @@ class Codecs:
             CodecError: As ``load``.
         """
         return {device.dev_eui: self.load(device.codec) for device in devices if device.home == "edge"}
-
-
-def _load(own: CodecConfig) -> AnyCodec:
-    if own.kind == "js":
-        return JsCodec(own.name, read_js(own.file))
-    return SchemaCodec(load_file(own.file, own.name))
 
 
 class JsRunner:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from siel_codecs.errors import CodecError, SchemaError
 from siel_codecs.js import JsHost, read_js
-from siel_codecs.registry import NAME, Registry
-from siel_codecs.schema.load import load_file
+from siel_codecs.registry import NAME
 from siel_codecs.toml_lines import TomlPath
+from siel_gateway.codecs import Codecs
 from siel_gateway.config_files import Document, Finding, file_fault, read_text
 from siel_gateway.config_models import Config, MqttSink, SerialHeadRadio
 from siel_gateway.errors import Fault, KeyStoreError, SecretError
@@ -94,6 +94,7 @@ class Preflight:
     def _codecs(self) -> Iterator[Fault]:
         """Load every schema of the user's own, and run the top level of every JavaScript file once."""
         config = self._config
+        codecs = Codecs.of(config)
         with JsHost() as host:
             for n, codec in enumerate(config.codecs):
                 path = ("codec", n, "file")
@@ -101,20 +102,19 @@ class Preflight:
                     if codec.kind == "js":
                         host.load(read_js(codec.file))
                     else:
-                        load_file(codec.file, codec.name)
+                        codecs.device(codec)
                 except SchemaError as error:
                     yield from _in_schema(error)
                 except CodecError as error:
                     text = say("machine.codec", name=codec.name, file=codec.file, reason=error)
                     yield self._root.fault(Finding(self._root.name, path, text))
-        registry = Registry((config.codec_folder,))
         for file in sorted(config.codec_folder.rglob("*.toml")):
             name = file.relative_to(config.codec_folder).with_suffix("").as_posix()
             if not NAME.fullmatch(name):
                 yield file_fault(file, 1, "machine.codec_name")
                 continue
             try:
-                registry.device(name)
+                codecs.registry.device(name)
             except SchemaError as error:
                 yield from _in_schema(error)
 
