@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from siel_codecs.js import JsHost, JsWorkerError
-from siel_codecs.js.confine import LIMITS
+from siel_codecs.js.confine import LIMITS, landlock_version
 
 GOOD = b"function decodeUplink(input) { return { data: { n: input.bytes.length } } }"
 LOOP = b"function decodeUplink() { for (;;) ; }"
@@ -72,6 +74,46 @@ def test_it_may_neither_open_nor_write_nor_gain_anything() -> None:
         ):
             row = next(line for line in limits.splitlines() if line.startswith(name))
             assert row[len(name) :].split()[:2] == [str(value), str(value)], name
+
+
+BREAK_OUT = """
+import os, socket, sys
+from siel_codecs.js.confine import confine
+sys.stderr.close()
+os.close(2)  # room for one file
+port = socket.socket()
+port.close()
+confine()
+for name, attempt in {
+    "read": lambda: os.open("/etc/hostname", os.O_RDONLY),
+    "write": lambda: os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT),
+    "run": lambda: os.execv("/bin/true", ["true"]),
+    "connect": lambda: socket.create_connection(("127.0.0.1", int(sys.argv[2]))),
+    "signal": lambda: os.kill(os.getppid(), 0),
+}.items():
+    try:
+        attempt()
+        print(name)
+    except OSError as fault:
+        print(name, fault.errno)
+"""
+
+
+def test_even_code_that_breaks_out_opens_nothing_and_reaches_nobody(tmp_path: Path) -> None:
+    version = landlock_version()
+    if version < 1:
+        pytest.skip("this kernel has no Landlock")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        found = subprocess.run(
+            [sys.executable, "-c", BREAK_OUT, str(tmp_path / "file"), str(port)], stdout=subprocess.PIPE, check=True
+        )
+    said = dict(line.split(" ", 1) for line in found.stdout.decode().splitlines())
+    expected = {"read": errno.EACCES, "write": errno.EACCES, "run": errno.EACCES}
+    expected |= {"connect": errno.EACCES} if version >= 4 else {}
+    expected |= {"signal": errno.EPERM} if version >= 6 else {}
+    assert {name: said.get(name) for name in expected} == {name: str(code) for name, code in expected.items()}
+    assert not (tmp_path / "file").exists()
 
 
 def test_javascript_finds_no_way_out() -> None:
