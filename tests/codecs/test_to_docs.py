@@ -5,10 +5,12 @@ import re
 import tomllib
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
+from random_schemas import devices
 from siel_codecs import registry
 from siel_codecs.schema.load import load_text
-from siel_codecs.schema.model import names
+from siel_codecs.schema.model import Device, names
 from siel_codecs.schema.to_construct import Reference
 from siel_codecs.schema.to_docs import emit_markdown
 from siel_codecs.schema.trace import trace
@@ -85,7 +87,17 @@ def test_a_page_shows_picture_conditions_tables_commands_and_a_frame_worked_thro
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_page_is_whole(name: str) -> None:
-    device = registry.Registry().device(name)
+    check_page(registry.Registry().device(name))
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(devices())
+def test_pages_of_random_devices_are_whole(device: Device) -> None:
+    check_page(device)
+    check_way(device)
+
+
+def check_page(device: Device) -> None:
     page = emit_markdown(device)
     messages = [message for _, message in (*device.uplinks(), *device.downlinks())]
     for message in messages:
@@ -105,7 +117,10 @@ def test_every_page_is_whole(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_the_way_through_a_frame_ends_at_what_decoders_say(name: str) -> None:
-    device = registry.Registry().device(name)
+    check_way(registry.Registry().device(name))
+
+
+def check_way(device: Device) -> None:
     reference = Reference(device)
     examples = [(port, message, [Layout(message).payload(Plan())]) for port, message in device.uplinks()]
     for port, message, payloads in examples:

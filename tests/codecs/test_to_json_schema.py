@@ -5,8 +5,10 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 from jsonschema import Draft202012Validator
 
+from random_schemas import devices
 from siel_codecs import registry
 from siel_codecs.codec import as_ts013
 from siel_codecs.schema.load import load_text
@@ -202,3 +204,16 @@ def mutated(check: Draft202012Validator, found: list[dict[str, Any]]) -> None:
                 assert not check.is_valid({**data, name: 1e18}), name
             if isinstance(value, list):
                 assert not check.is_valid({**data, name: [*value, {"unheard_of": 1}]}), name
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(devices())
+def test_random_devices_give_and_take_what_their_schemas_say(device: Device) -> None:
+    schema = json_schema(device)
+    Draft202012Validator.check_schema(schema)
+    up, commands = Draft202012Validator(schema), down(schema) if "downlink" in schema["$defs"] else None
+    for vector in vectors(device):
+        sound = not vector.errors and not (vector.direction == "down" and vector.warnings)
+        check = up if vector.direction == "up" else commands
+        assert check is not None
+        assert check.is_valid(vector.data) or not sound, (vector, schema)

@@ -112,6 +112,8 @@ class _Page:
             parts.append(f"Version {message.version} of the payload.")
         if message.extra == "ignore":
             parts.append("More bytes at the end are passed over.")
+        if self.port.included:
+            parts.append(f"As `{self.port.included}` says it.")
         return " ".join(parts)
 
     def _items(self, items: tuple[Item, ...], when: list[str], at: int | None) -> list[str]:
