@@ -80,7 +80,7 @@ def _decode(out: Lines, device: Device, direction: Direction) -> None:
 
 def _port(out: Lines, device: Device, port: Port) -> None:
     def write(message: Message) -> None:
-        MessageDecoder(device.name, out, message, port.direction == "down").write()
+        MessageDecoder(device.name, out, message, port.direction == "down", selector).write()
 
     selector = port.selector
     if selector is None:

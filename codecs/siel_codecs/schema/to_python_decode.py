@@ -47,12 +47,13 @@ TREE = 8
 class MessageDecoder:
     """Writes the decoder of one message; ``size`` is the payload's length and the selector is already checked."""
 
-    def __init__(self, codec: str, out: Lines, message: Message, command: bool) -> None:
-        """``codec`` stands in errors; a ``command`` has its name in the data."""
+    def __init__(self, codec: str, out: Lines, message: Message, command: bool, selector: Constant | None) -> None:
+        """``codec`` stands in errors; a ``command`` has its name in the data; the ``selector`` has been looked at."""
         self.codec, self.out, self.message, self.command = codec, out, message, command
         self.fixed = static_bytes(message)
+        self.selected = message.items[0] if selector else None
         self.at = Place("", 0)
-        self.have: tuple[str, int] = ("", 0)
+        self.have: tuple[str, int] = ("", (selector.bits + 7) // 8 if selector else 0)
         """A variable of the place and the bytes behind it that are known to be there."""
         self.end = "size"
         self.checked = False
@@ -76,10 +77,10 @@ class MessageDecoder:
         """Add the code; each way through it returns."""
         out, message = self.out, self.message
         if self.fixed is not None:
-            out(f"if size < {self.fixed}:")
-            out(f"    {self.short}")
             if message.extra == "error":
-                self.left_over(str(self.fixed))
+                out.within(f"if size != {self.fixed}:", lambda: self.wrong_size(self.fixed))
+            else:
+                out.block(f"if size < {self.fixed}:", [self.short])
         out(f"data = {{'command': {message.name!r}}}" if self.command and message.name else "data = {}")
         out("warnings = []")
         if self.series or self.timed:
@@ -100,9 +101,14 @@ class MessageDecoder:
             self.left_over(str(self.fixed))
         units = "units" if self.own_units else self.units
         if self.series or self.timed:
-            out(f"return series_result(data, {units}, warnings, older, timed, base, extra, recv_ms)")
-        else:
-            out(f"return Decoded(data, {units}, warnings, [], [Sample(data, recv_ms, 0, warnings)])")
+            several = f"series_result(data, {units}, warnings, older, timed, base, extra, recv_ms)"
+            out.block("if older or timed or base is not None or extra is not None:", [f"return {several}"])
+        out(f"return Decoded(data, {units}, warnings, [], [Sample(data, recv_ms, 0, warnings)])")
+
+    def wrong_size(self, size: int | None) -> None:
+        """Refuse a payload that is shorter or longer."""
+        self.out.block(f"if size < {size}:", [self.short])
+        self.out(f"return failed({filled(words.TOO_LONG, length=Code('str(size)'))})")
 
     @property
     def short(self) -> str:
@@ -157,17 +163,27 @@ class MessageDecoder:
     def items(self, items: Sequence[Item], sink: Sink) -> None:
         """Add the code of items that follow each other."""
         run: list[Leaf] = []
-        for item in items:
+        quiet = 0
+        checked = self.checked
+        for index, item in enumerate(items):
+            if not quiet:
+                # Nothing among these can be refused but for the payload's end: that is looked at once.
+                self.run(run, sink)
+                run = []
+                self.checked = checked
+                stretch = list(_quiet(items[index:]))
+                quiet = len(stretch)
+                self.need(sum(each.bits for each in stretch))
+                self.checked = checked or quiet > 0
+            quiet = max(quiet - 1, 0)
             if isinstance(item, Word | Lookahead | Switch | Repeat | Samples | Tlv | Opaque):
                 self.run(run, sink)
                 run = []
                 self.item(item, sink)
                 continue
             run.append(item)
-            if isinstance(item, Constant):
-                self.run(run, sink)
-                run = []
         self.run(run, sink)
+        self.checked = checked
 
     def item(self, item: Item, sink: Sink) -> None:
         """Add the code of an item that is not part of a run of leaves."""
@@ -191,7 +207,7 @@ class MessageDecoder:
             self.opaque(item, sink)
 
     def run(self, run: list[Leaf], sink: Sink) -> None:
-        """Add the code of leaves that are read together; a Constant is the last of them."""
+        """Add the code of leaves that are read together."""
         total = sum(leaf.bits for leaf in run)
         self.need(total)
         spoken = [leaf for leaf in run if self.speaks(leaf)]
@@ -222,7 +238,7 @@ class MessageDecoder:
 
     def speaks(self, leaf: Leaf) -> bool:
         """Return whether anything comes from a leaf."""
-        if isinstance(leaf, Reserved):
+        if isinstance(leaf, Reserved) or leaf is self.selected:
             return False
         return isinstance(leaf, Constant) or not leaf.name.startswith("_") or leaf.name in self.kept
 
@@ -335,7 +351,7 @@ class MessageDecoder:
             self.out(f"v = {code}")
             code = "v"
         low = "" if leaf.code_min == leaf.lowest and not wide else f"{leaf.code_min} <= "
-        high = f" <= {leaf.code_max}"
+        high = "" if leaf.code_max == leaf.highest and low and not wide else f" <= {leaf.code_max}"
         self.out.block(f"if {low}{code}{high}:", [f"{into}{_value(leaf, code)}{close}"])
         self.specials(leaf, code, name, sink, absent)
         outside = filled(words.ABSENT, name=name, why=Absent.OUT_OF_RANGE.value)
@@ -494,6 +510,16 @@ class MessageDecoder:
         else:
             self.out(f"{var} = e")
             self.at, self.have = Place(var, 0), ("", 0)
+
+
+def _quiet(items: Sequence[Item]) -> Iterator[Leaf | Word]:
+    """Yield the items up to the first that may be refused for what it says, that one included, or has no fixed size."""
+    for item in items:
+        if isinstance(item, Lookahead | Switch | Repeat | Samples | Tlv):
+            return
+        yield item
+        if isinstance(item, Constant) or (isinstance(item, Word) and any(isinstance(x, Constant) for x in item.leaves)):
+            return
 
 
 def _value(leaf: Number, code: str) -> str:

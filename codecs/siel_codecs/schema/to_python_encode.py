@@ -75,7 +75,11 @@ class MessageEncoder:
     def write(self) -> None:
         """Add the body."""
         out = self.out
-        out(f"check_names(CODEC, data, {self.names_constant}, {self.also})")
+        check = f"check_names(CODEC, data, {self.names_constant}, {self.also})"
+        if self.plain:
+            out.block(f"if not ({self.names_constant}.keys() | {self.also}).issuperset(data):", [check])
+        else:
+            out(check)
         if self.switches:
             out(f"given = templates(data, {self.names_constant})")
         out("n = 1")
