@@ -97,6 +97,28 @@ def test_pages_of_random_devices_are_whole(device: Device) -> None:
     check_way(device)
 
 
+def test_entries_are_a_table_by_key_and_meanings_keep_their_spelling() -> None:
+    text = """
+title = "Pond"
+[[uplink]]
+f_port = 3
+field = [{ tlv = "u8", channel = true, entry = [
+  { key = 0x67, field = [{ name = "t_{channel}", type = "s16le", scale = 0.1, unit = "degC" }] },
+  { key = 0x68, field = [{ name = "probe_{channel}", type = "u8", enum = { 0 = "NTC-A", 1 = "none" } }] },
+] }]
+[[example]]
+f_port = 3
+bytes = "0367d6ff"
+data = { t_3 = -4.2 }
+"""
+    page = emit_markdown(load_text(text, "test/pond"))
+    assert "Entries up to the end, each: channel, key (1 byte), value." in page
+    assert re.search(r"\| 0x67 +\| 1 +\| `t_{channel}` +\| 0 +\| 16 +\| signed le +\|", page)
+    assert "0 = NTC-A, 1 = none" in page
+    assert re.search(r"\| 1 +\| `key` +\| 0x67 +\|", page)
+    assert re.search(r"\| `t_3` +\| -42 +\| -42 / 10 = -4\.2 +\| -4\.2 °C +\|", page)
+
+
 def check_page(device: Device) -> None:
     page = emit_markdown(device)
     messages = [message for _, message in (*device.uplinks(), *device.downlinks())]

@@ -21,6 +21,7 @@ from siel_codecs.schema.model import (
     Word,
     static_bits,
 )
+from siel_codecs.schema.rules import word
 from siel_codecs.schema.to_senml import exact
 from siel_codecs.schema.wire import Layout
 
@@ -67,7 +68,7 @@ def row(number: str, leaf: Leaf, *, little: bool) -> tuple[str, ...]:
             _decimal(leaf.scale), *_unit(unit), _absent(leaf), _what(leaf),
         )  # fmt: skip
     if isinstance(leaf, Choice):
-        words = ", ".join(f"{code} = {str(value).lower()}" for code, value in leaf.meanings)
+        words = ", ".join(f"{code} = {word(value)}" for code, value in leaf.meanings)
         kind = "flag" if leaf.is_flag else "enum"
         return number, f"`{leaf.name}`", bits, kind + order, words, "", "", "", "", _absent(leaf), _what(leaf)
     if isinstance(leaf, Opaque):

@@ -151,7 +151,7 @@ class _Walk:
             at = self.at
             key = self.read(8 * item.key_bytes)
             entry = by_key.get(key)
-            known = f"key 0x{key:0{2 * item.key_bytes}x}"
+            known = f"0x{key:0{2 * item.key_bytes}x}"
             self.steps.append(Step("key", at, 8 * item.key_bytes, key, known, None, False))
             size = self.read(8) if item.length else dict(item.sizes).get(key)
             if item.length:
