@@ -114,13 +114,12 @@ def finish(decoded: Decoded, *, as_json: bool) -> None:
 
 
 def _decode_batch(lines: BinaryIO, folders: tuple[Path, ...]) -> None:
-    from siel_codecs.batch import decode_line
+    from siel_codecs.batch import Batch
 
-    registry = _shared.Codecs(folders).registry
     out = sys.stdout.buffer
-    for line in lines:
-        out.write(decode_line(registry, line) + b"\n")
-    out.flush()
+    for answers in Batch(_shared.Codecs(folders).registry).stream(lines):
+        out.write(answers)
+        out.flush()
 
 
 def _print(decoded: Decoded) -> None:
