@@ -17,7 +17,6 @@ UNKNOWN_MESSAGE: Final = "{title} {code} is not known here (known: {known})"
 WRONG_CONSTANT: Final = "{title} is {code}, not {expected}"
 UNKNOWN_ARM: Final = "{control} {code} is not known here (known: {known})"
 """The control without its leading underscore."""
-BAD_COUNT: Final = "{control} {code} is more than {most}"
 
 ABSENT: Final = "{name}: {why}"
 UNKNOWN_CODE: Final = "{name}: code {code} is not known"
