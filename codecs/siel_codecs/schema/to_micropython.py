@@ -32,6 +32,8 @@ def module_name(device: Device) -> str:
 def emit_encoder(device: Device) -> str:
     """Return the source of the node's module.
 
+    What the device includes from other codecs is not in it: their own modules say it.
+
     ``encode(buf, ...)`` (``encode_<name>`` for a message with a name) takes integers in wire order of the data,
     writes the payload and returns its size; ``decode_downlink(f_port, buf, n, out)`` returns the number of the
     command and fills ``out``, or returns -1. Neither allocates.
@@ -50,7 +52,7 @@ def sent_messages(device: Device) -> Iterator[tuple[Port, Message, str]]:
 
     Of several versions of a message only the newest.
     """
-    for port in device.ports:
+    for port in device.own().ports:
         seen: set[str] = set()
         for message in port.messages if port.direction == "up" else ():
             if message.version is None or message.name not in seen:
@@ -118,8 +120,9 @@ def _constants(device: Device) -> list[str]:
     """Return FAULT and a name for each code of each choice; with the code where two would be called the same."""
     sent = [leaf for _, message, _ in sent_messages(device) for leaf in leaves(message.items)]
     lines = ['FAULT = "fault"'] if any(_has_fault(leaf) for leaf in sent) else []
+    taken = [leaf for _, message in device.downlinks() for leaf in leaves(message.items)]
     found: dict[str, set[int]] = {}
-    for leaf in [*sent, *(leaf for _, message in device.downlinks() for leaf in leaves(message.items))]:
+    for leaf in [*sent, *taken]:
         if isinstance(leaf, Choice) and not leaf.is_flag:
             for code, value in leaf.meanings:
                 found.setdefault(_constant(leaf.name, str(value)), set()).add(code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from siel_codecs.schema.model import (
+    Absent,
     Choice,
     Constant,
     Control,
@@ -34,7 +35,7 @@ from siel_codecs.schema.to_micropython_text import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from siel_codecs.schema.model import Item, Leaf, Message, Port
+    from siel_codecs.schema.model import Item, Leaf, Message, Port, Special
 
 GET: Final = """\
 def _get(buf: bytes | bytearray | memoryview, at: int, bits: int) -> int:
@@ -122,31 +123,28 @@ class Decoder:
         self._slots: dict[str, int] = {}
         size = 0
         counts = {item.leaf.name: item.count for item in walk(message.items) if isinstance(item, Repeat)}
+        absent: list[int] = []  # slots that an arm fills which may not come
+        in_arms = {name for item in message.items if isinstance(item, Switch) for name in names((item,))}
         for name in names(message.items):
-            self._slots[name] = size
             count = counts.get(name)
+            self._slots[name] = size
             size += count if isinstance(count, int) else 1
+            absent += range(self._slots[name], size) if name in in_arms else ()
         self.out_size = max(self.out_size, size)
         told = ", ".join(f"{slot} {self._plan.arguments[name].name}" for name, slot in self._slots.items())
         self._lines.comment(f"{message.title}: {f'out is {told}' if told else 'without values'}")
-        length, wrong = static_bytes(message), "<" if message.extra == "ignore" else "!="
+        length = static_bytes(message)
         self._checked = length is not None
         if length is not None:
-            self._add(f"if n {wrong} {length}:", "    return -1")
-        else:
-            for name in dict.fromkeys(each for item in message.items for each in _in_arms(item)):
-                self._add(f"out[{self._slots[name]}] = None")
+            self._add(f"if n {'<' if message.extra == 'ignore' else '!='} {length}:", "    return -1")
+        self._add(*(f"out[{slot}] = None" for slot in absent))
         self._known: set[str] = set()
         if skipped and isinstance(message.items[0], Constant):
             self._at = message.items[0].bits
-        if length is not None and any(isinstance(item, Switch) for item in message.items):
-            for name in dict.fromkeys(each for item in message.items for each in _in_arms(item)):
-                self._add(f"out[{self._slots[name]}] = None")
         self._items(message.items[skipped:])
-        if length is None:
-            end = f"{(self._at + 7) // 8}" if self._at is not None else "at + 7 >> 3"
-            if message.extra == "error":
-                self._add(f"if n != {end}:" if self._at is not None else f"if n != ({end}):", "    return -1")
+        if length is None and message.extra == "error":
+            end = "(at + 7 >> 3)" if self._at is None else str((self._at + 7) // 8)
+            self._add(f"if n != {end}:", "    return -1")
         self._add(f"return {self._numbers[message.name]}")
 
     def _joined(self, head: str, parts: list[str]) -> None:
@@ -242,7 +240,7 @@ class Decoder:
             half = 1 << leaf.bits - 1
             self._add(f"{name} = ({name} ^ {half}) - {half}")
         branches: list[tuple[str, list[str]]] = []
-        for special in leaf.specials:
+        for special in _missing(leaf):
             test = f"{name} == {special.first}"
             if special.last > special.first:
                 test = f"{special.first} <= {name} <= {special.last}"
@@ -289,16 +287,17 @@ class Decoder:
         self._at = None if moved else ends.pop()
 
 
-def _in_arms(item: Item) -> list[str]:
-    return names((item,)) if isinstance(item, Switch) else []
-
-
 def _read(parts: Sequence[Piece]) -> list[str]:
     return [part.read("buf") for part in parts]
 
 
+def _missing(leaf: Number | Choice) -> list[Special]:
+    # A command that says "fault" or "out of range" is no sound one
+    return [special for special in leaf.specials if special.absent is Absent.NOT_AVAILABLE]
+
+
 def _number(number: Number, name: str, slot: str) -> list[tuple[str, list[str]]]:
-    told = [(each.first, each.last) for each in number.specials]
+    told = [(each.first, each.last) for each in _missing(number)]
     covered = sum(last - first + 1 for first, last in [*told, (number.code_min, number.code_max)])
     branches: list[tuple[str, list[str]]] = []
     if covered <= number.mask:
@@ -314,7 +313,7 @@ def _number(number: Number, name: str, slot: str) -> list[tuple[str, list[str]]]
 
 def _choice(choice: Choice, name: str, slot: str) -> list[tuple[str, list[str]]]:
     meant = [code for code, _ in choice.meanings]
-    covered = len(meant) + sum(each.last - each.first + 1 for each in choice.specials)
+    covered = len(meant) + sum(each.last - each.first + 1 for each in _missing(choice))
     branches: list[tuple[str, list[str]]] = []
     if covered < 1 << choice.bits:
         branches.append((is_none_of(name, meant), ["return -1"]))

@@ -512,7 +512,7 @@ def _choice_branches(choice: Choice, name: str, told: str) -> list[tuple[str, li
 
 def _range(number: Number) -> str:
     low, high = (number.value(code) for code in (number.code_min, number.code_max))
-    return f"{low:g} to {high:g}{f' {number.unit.display}' if number.unit and number.unit.display else ''}"
+    return f"{low:.10g} to {high:.10g}{f' {number.unit.display}' if number.unit and number.unit.display else ''}"
 
 
 def _meanings(choice: Choice) -> str:
