@@ -15,6 +15,7 @@ help:
 	@echo 'make test    set up, then run the tests                                                 ARGS="tests/codecs -k frame"'
 	@echo 'make check   linter, formatting, types, layers, and mpy-cross over the firmware'
 	@echo 'make bench   measure against the goals in tests/bench (minutes; use an idle machine)    ARGS="-k decode"'
+	@echo 'make generate  write the codecs of the node that the schemas below codecs/siel_codecs/devices/siel make'
 	@echo 'make format  put the sources into shape'
 	@echo 'make clean   remove everything the other verbs have made, .venv and .cache included'
 
@@ -39,6 +40,14 @@ check: $(STAMP)
 
 bench: $(STAMP) parts
 	@$(BIN)/pytest tests/bench -s $(ARGS)
+
+# What the schema cannot become for a node is told, and no module of it is written.
+generate: $(STAMP)
+	@$(BIN)/siel codec list | sed -n 's|^\(siel/[^ ]*\).*|\1|p' | while read -r device; do \
+	  module=firmware/siel_node/codec/$$(echo $$device | tr /- __).py; \
+	  $(BIN)/siel codec generate $$device --target micropython > $$module.new </dev/null && \
+	  mv $$module.new $$module || rm -f $$module.new; \
+	done
 
 format: $(STAMP)
 	@$(BIN)/ruff check --fix-only --quiet .

@@ -29,7 +29,7 @@ def encode(buf: bytearray, temperature_centi: int | None, humidity_centi: int | 
     elif battery_mv > 4340:
         battery_mv = 254
     else:
-        battery_mv = (battery_mv + 5) // 10 - 180
+        battery_mv = (battery_mv - 1795) // 10
     buf[0] = 32 | temperature_centi >> 10
     buf[1] = temperature_centi >> 2 & 255
     buf[2] = (temperature_centi & 3) << 6 | humidity_centi >> 8
