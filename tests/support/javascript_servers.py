@@ -38,6 +38,8 @@ class Server:
         table = "{" + ", ".join(f"{name}: {name}" for name in functions) + "}"
         self.contexts = quickjs.Context(), quickjs.Context()
         strict, sloppy = self.contexts
+        for context in self.contexts:
+            context.set_time_limit(10)  # of CPU; a loop without an end is an exception
         strict.module(f"{source}\nglobalThis.functions = {table};")
         sloppy.eval(f"var functions = (function () {{\n{source}\nreturn {table};\n}})();")
         self.calls = [context.eval(f"{CALL}(functions)") for context in self.contexts]

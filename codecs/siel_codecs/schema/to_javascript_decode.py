@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from siel_codecs.schema import words
 from siel_codecs.schema.model import (
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from siel_codecs.schema.model import Device, Item, Message
+
+_MOVING: Final = Word | Opaque | Switch | Repeat | Samples
+"""What may go on from another value of the variable that tells the place."""
 
 
 def emit_decoder(device: Device, message: Message, head: str, *, direction: str, selected: bool) -> list[str]:
@@ -120,6 +123,8 @@ class _Decoder(ListDecoder):
     def switch(self, item: Switch) -> None:
         size = static_bits((item,))
         start, known = self.place, self.known_end
+        if start.base and any(isinstance(inner, _MOVING) for arm in item.arms for inner in arm.items):
+            size = None  # it gives the variable that tells the place other values
         if size is None:
             self.loose((item,))
             after = self.place
