@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-
 from siel_codecs.codec import Codec, Decoded, Downlink, SchemaCodec
-from siel_codecs.errors import CodecError
 from siel_codecs.js import JsCodec, JsHost, read_js
 from siel_codecs.registry import Registry
 from siel_codecs.schema.load import load_file
@@ -101,54 +97,3 @@ class JsRunner:
     async def close(self) -> None:
         """End the worker."""
         await self._services.run_aside(self._host.close)
-
-
-class Reloaded(msgspec.Struct, frozen=True):
-    """What has become of the codecs' files."""
-
-    codecs: dict[str, AnyCodec]
-    """By DevEUI, for devices whose codec is another now."""
-    faults: dict[str, str]
-    """By codec: why it cannot be used."""
-
-
-async def reload(before: Mapping[str, AnyCodec], config: Config, services: Services, runner: JsRunner) -> Reloaded:
-    """Read the codecs of known devices again.
-
-    Args:
-        before: The codec of each device, by DevEUI.
-        config: As it is now; devices that are not in ``before`` are passed over.
-        services: Of the daemon.
-        runner: Runs JavaScript once, to see that it loads.
-    """
-    codecs = Codecs.of(config)
-    found: dict[str, AnyCodec] = {}
-    faults: dict[str, str] = {}
-    devices = [device for device in config.devices if device.dev_eui in before]
-    for name in sorted({device.codec for device in devices}):
-        try:
-            codec = await services.run_aside(functools.partial(codecs.load, name))
-            if isinstance(codec, JsCodec):
-                await runner.check(codec)
-        except CodecError as fault:
-            faults[name] = str(fault)
-        else:
-            found[name] = codec
-    now = {device.dev_eui: found[device.codec] for device in devices if device.codec in found}
-    return Reloaded({dev_eui: codec for dev_eui, codec in now.items() if not _same(before[dev_eui], codec)}, faults)
-
-
-def _same(one: AnyCodec, other: AnyCodec) -> bool:
-    if isinstance(one, SchemaCodec) and isinstance(other, SchemaCodec):
-        return one.device == other.device
-    return one == other
-
-
-def differ_in_codecs_only(one: Config, other: Config) -> bool:
-    """Say whether two configurations are equal but for codecs, and for which device has which."""
-    return _without_codecs(one) == _without_codecs(other)
-
-
-def _without_codecs(config: Config) -> Config:
-    devices = tuple(device.model_copy(update={"codec": ""}) for device in config.devices)
-    return config.model_copy(update={"codecs": (), "devices": devices})

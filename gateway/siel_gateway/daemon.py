@@ -10,14 +10,13 @@ from typing import Any, Final
 
 import structlog
 
-from siel_codecs.codec import Decoded, failed
-from siel_codecs.js import JsCodec
-from siel_gateway import config as configuration
+from siel_codecs.codec import Decoded
 from siel_gateway.arbiter import Arbiter
 from siel_gateway.cancellation import cancel_until_done
-from siel_gateway.codecs import AnyCodec, Codecs, JsRunner, differ_in_codecs_only, reload
+from siel_gateway.codecs import AnyCodec
 from siel_gateway.config_models import Config, DeviceConfig
 from siel_gateway.decoding import Decoding
+from siel_gateway.device_codecs import DeviceCodecs
 from siel_gateway.edge import (
     BLOCK,
     Delivery,
@@ -30,11 +29,10 @@ from siel_gateway.edge import (
     Transmission,
     Undecoded,
 )
-from siel_gateway.errors import ConfigError, CountersLostError, JournalFullError
+from siel_gateway.errors import CountersLostError, JournalFullError
 from siel_gateway.journal import Journal
 from siel_gateway.keystore import KeyStore
 from siel_gateway.log_limit import LimitedLog
-from siel_gateway.messages import say
 from siel_gateway.radios import Radio
 from siel_gateway.radios.build import build_radios
 from siel_gateway.records import RxFrame, TxOutcome, TxRequest
@@ -104,12 +102,11 @@ class Daemon:
         self._sinks: Sequence[Sink] = ()
         self._radios: dict[str, Radio] = build_radios(config, services, self.receive)
         self._arbiter = Arbiter(self._radios, services.monotonic_us)
-        self._codecs = Codecs.of(config).of_devices(config.devices)
-        self._runner = JsRunner(services)
+        self._codecs = DeviceCodecs(config, services, self._counts)
         self._decoding: Decoding | None = None
-        self._reloading = asyncio.Lock()
+        codecs = self._codecs.by_device
         self._edge = EdgeServer(
-            [_edge_device(device, codec) for device in config.devices if (codec := self._codecs.get(device.dev_eui))],
+            [_edge_device(device, codec) for device in config.devices if (codec := codecs.get(device.dev_eui))],
             key_store.get,
             heard=config.heard(),
             gateway_id=config.gateway.id,
@@ -137,7 +134,9 @@ class Daemon:
         try:
             decoding = await self._load(journal)
             self._upstreams = build_upstreams(config, services, journal, self._radios, self._arbiter.submit)
-            self._sinks = build_sinks(config, services, journal, self._codecs, self._runner, self.enqueue)
+            self._sinks = build_sinks(
+                config, services, journal, self._codecs.by_device, self._codecs.runner, self.enqueue
+            )
             await self._serve(journal, decoding)
             log.info("gateway_stopped", report=self.report(), counters=self.counters, parts=self._part_counters())
         finally:
@@ -145,14 +144,14 @@ class Daemon:
             self._journal = None
             for counter, first_unused in self._edge.unused().items():
                 journal.give_back(counter, first_unused)
-            await self._runner.close()
+            await self._codecs.runner.close()
             await journal.close()
 
     async def _load(self, journal: Journal) -> Decoding:
         effects = self._edge.load(lambda table: journal.items(table).items(), self._services.monotonic_us())
         self._apply(effects)
         await self._reserve(self._edge.initial_reservations())
-        self._decoding = Decoding(journal, self._ask_codec, self._decoded, self._counts)
+        self._decoding = Decoding(journal, self._codecs.ask, self._decoded, self._counts)
         return self._decoding
 
     async def _serve(self, journal: Journal, decoding: Decoding) -> None:
@@ -289,16 +288,6 @@ class Daemon:
         if effects.undecoded is not None and self._decoding is not None:
             self._decoding.add(row, effects.undecoded)
 
-    async def _ask_codec(self, entry: Undecoded) -> Decoded:
-        uplink = entry.uplink
-        codec = self._codecs.get(uplink.dev_eui)
-        if codec is None:
-            return failed("the device is not here any more")
-        f_port, recv_ms = uplink.f_port or 0, uplink.frame.received_ms
-        if isinstance(codec, JsCodec):
-            return await self._runner.decode(codec, f_port, uplink.payload, recv_ms)
-        return codec.decode(f_port, uplink.payload, recv_ms)  # it was JavaScript when the frame came
-
     def _decoded(self, row: int, entry: Undecoded, decoded: Decoded) -> None:
         self._apply(self._edge.decoded(entry, decoded), row)
 
@@ -345,8 +334,6 @@ class Daemon:
                 self._counts["reservations_failed"] += 1
                 log.error("reservation_failed", error=str(fault))
 
-    # -- other codecs -------------------------------------------------------------------------------------------------
-
     def reload_codecs(self) -> None:
         """Read codecs, and which device has which, again from their files.
 
@@ -356,24 +343,8 @@ class Daemon:
         self._spawn("reload-codecs", self._reload_codecs())
 
     async def _reload_codecs(self) -> None:
-        async with self._reloading:
-            self._counts["codec_reloads"] += 1
-            try:
-                config = await self._services.run_aside(lambda: configuration.load(self._config.file))
-            except ConfigError as error:
-                self._counts["codec_faults"] += 1
-                log.error("codecs_not_reloaded", faults=[str(fault) for fault in error.faults])
-                return
-            if not differ_in_codecs_only(config, self._config):
-                log.warning("restart_needed", help=say("help.restart"))
-            found = await reload(self._codecs, config, self._services, self._runner)
-            for name, fault in found.faults.items():
-                self._counts["codec_faults"] += 1
-                log.error("codec_not_reloaded", codec=name, fault=fault, help=say("help.codec"))
-            for dev_eui, codec in found.codecs.items():
-                self._codecs[dev_eui] = codec
-                self._edge.set_codec(dev_eui, codec)
-            log.info("codecs_reloaded", codecs=sorted({codec.name for codec in found.codecs.values()}))
+        for dev_eui, codec in (await self._codecs.reload()).items():
+            self._edge.set_codec(dev_eui, codec)
 
     async def _expire(self) -> None:
         while True:
