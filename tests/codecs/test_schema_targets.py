@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
+import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fuzz_codecs import frame, fuzz, seeds
 from random_schemas import devices, payloads, readings
-from siel_codecs.codec import Decoded, SchemaCodec
+from siel_codecs.codec import Decoded, SchemaCodec, as_ts013
 from siel_codecs.errors import PayloadError
-from siel_codecs.schema.model import Constant, Device, Message, Port
+from siel_codecs.registry import Registry
+from siel_codecs.schema.model import Constant, Device, Message, Port, Samples
 
-slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+REGISTRY = Registry()
+SPECIALS = {"not_available", "under_range", "over_range", "fault"}
+
+slow = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def port_of(port: Port) -> int:
@@ -85,10 +93,10 @@ def each_message(device: Device) -> list[tuple[Port, Message]]:
 def test_the_generated_decoder_is_the_construct_object(device: Device, data: st.DataObject) -> None:
     codec = SchemaCodec(device)
     port, message = data.draw(st.sampled_from(each_message(device)))
-    frame = frame_of(codec, port, message, data.draw(readings(device, message, sound=True)))
-    for payload in [frame, *data.draw(st.lists(payloads([frame]), min_size=1, max_size=5))]:
+    first = frame_of(codec, port, message, data.draw(readings(device, message, sound=True)))
+    for payload in [first, *data.draw(st.lists(payloads([first]), min_size=1, max_size=5))]:
         assert_same_decoding(codec, port.direction, port_of(port), payload)
-    assert_same_decoding(codec, port.direction, data.draw(st.sampled_from([13, 1])), frame)
+    assert_same_decoding(codec, port.direction, data.draw(st.sampled_from([13, 1])), first)
 
 
 @slow
@@ -96,7 +104,71 @@ def test_the_generated_decoder_is_the_construct_object(device: Device, data: st.
 def test_the_generated_encoder_is_the_construct_object(device: Device, data: st.DataObject) -> None:
     codec = SchemaCodec(device)
     for port, message in each_message(device):
-        frame = encoded(codec, port, data.draw(readings(device, message)))
-        if frame is not None:
-            decoded = assert_same_decoding(codec, port.direction, port_of(port), frame)
+        sent = encoded(codec, port, data.draw(readings(device, message)))
+        if sent is not None:
+            decoded = assert_same_decoding(codec, port.direction, port_of(port), sent)
             assert not decoded.errors
+
+
+def special_or_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value in SPECIALS)
+
+
+def in_order(value: Any) -> Any:
+    """A value as it comes back: without those that say why there is none."""
+    return [None if special_or_missing(each) else each for each in value] if isinstance(value, list) else value
+
+
+@slow
+@given(devices(), st.data())
+def test_what_is_encoded_is_decoded(device: Device, data: st.DataObject) -> None:
+    codec = SchemaCodec(device)
+    port, message = data.draw(st.sampled_from(each_message(device)))
+    given_data = data.draw(readings(device, message, sound=True))
+    sent = attempt(codec.reference._build, message, given_data, port.direction == "down")
+    if not isinstance(sent, bytes):
+        return
+    decode = codec.decode if port.direction == "up" else codec.decode_downlink
+    decoded = decode(port_of(port), sent)
+    own = {name: value for name, value in given_data.items() if name not in {"samples", "time"}}
+    for name, value in own.items():
+        if special_or_missing(value):
+            assert name not in decoded.data
+        else:
+            assert exact(decoded.data[name]) == exact(in_order(value)), name
+    rows = given_data.get("samples") or []
+    found = [
+        sample for sample in decoded.samples if sample.own_time or any(isinstance(x, Samples) for x in message.items)
+    ]
+    assert len(found) >= len(rows)
+    for row, sample in zip(rows, found, strict=False):
+        for name, value in row.items():
+            if name != "time" and not special_or_missing(value):
+                assert exact(sample.data[name]) == exact(in_order(value)), name
+
+
+LAYOUTS = {msgspec.json.encode(REGISTRY.device(name).ports): name for name in REGISTRY.names()}
+"""One name of each device that no other is equal to."""
+
+
+@pytest.mark.parametrize("name", sorted(LAYOUTS.values()))
+def test_a_shipped_codec_decodes_as_its_reference(name: str) -> None:
+    codec, rnd = REGISTRY.load(name), random.Random(name)
+    for direction, f_port, payload in seeds(codec.device):
+        assert_same_decoding(codec, direction, f_port, payload)
+        for _ in range(4):
+            assert_same_decoding(codec, direction, f_port, frame(rnd, payload))
+
+
+@pytest.mark.parametrize("name", REGISTRY.names())
+def test_what_a_shipped_example_says_is_what_its_author_knows(name: str) -> None:
+    codec = REGISTRY.load(name)
+    for example in codec.device.examples:
+        decode = codec.decode if example.direction == "up" else codec.decode_downlink
+        decoded = decode(example.f_port, example.payload)
+        assert (as_ts013(decoded), decoded.warnings, decoded.errors) == (example.data, list(example.warnings), [])
+
+
+@pytest.mark.parametrize("name", sorted(LAYOUTS.values()))
+def test_noise_gives_a_result_and_no_impossible_value(name: str) -> None:
+    assert fuzz(REGISTRY.load(name), 2000, seed=1) > 0
