@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from siel_gateway.config import ConsoleSink
 from siel_gateway.records import Observation
@@ -179,3 +180,10 @@ def test_a_console_that_takes_nothing_for_a_while_gets_everything_later(bench: A
     bench.console = Stuck()
     lines = run_console(bench, journal, offers(journal, 2))
     assert [json.loads(line)["f_cnt"] for line in lines] == [1, 2]
+
+
+def test_a_text_from_javascript_neither_ends_the_line_nor_commands_the_terminal() -> None:
+    said = text_line(structs.replace(observation(1), data={"a": "x\n\x1b[2Jy\u202e"}, warnings=["\r\u20ac"]))
+    assert said.isprintable()
+    assert r"a=x\n\x1b[2Jy\u202e (\r" in said
+    assert "\u20ac" in said

@@ -81,4 +81,11 @@ def text_line(observation: Observation) -> str:
     radio = observation.radio
     heard = f"{radio['rssi_dbm']} dBm, {radio['snr_db']} dB, SF{radio['spreading_factor']}, {radio['radio']}"
     warnings = f" ({'; '.join(observation.warnings)})" if observation.warnings else ""
-    return f"{observation.time} {observation.device} {values or '-'}{warnings} [{heard}]"
+    return _on_one_line(f"{observation.time} {observation.device} {values or '-'}{warnings} [{heard}]")
+
+
+def _on_one_line(text: str) -> str:
+    # A JavaScript codec's texts may hold anything, a terminal's commands among them
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
