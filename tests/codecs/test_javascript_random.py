@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from javascript_servers import Server, check_encoder, expected
 from random_schemas import devices, payloads, readings
 from siel_codecs.codec import SchemaCodec
-from siel_codecs.errors import PayloadError
+from siel_codecs.errors import EmitError, PayloadError
 from siel_codecs.schema.model import Device, Port
 from siel_codecs.schema.to_javascript import emit_javascript
 
@@ -30,10 +30,19 @@ def frame_of(codec: SchemaCodec, port: Port, data: dict[str, Any]) -> list[bytes
         return []
 
 
+def emitted(device: Device) -> str:
+    """The file; devices for which it is too large are none that a server takes."""
+    try:
+        return emit_javascript(device)
+    except EmitError as error:
+        assume(error.field != "file")
+        raise
+
+
 @slow
 @given(devices() | devices("downlink"), st.data())
 def test_decoders_say_what_python_says(device: Device, data: st.DataObject) -> None:
-    codec, server = SchemaCodec(device), Server(emit_javascript(device))
+    codec, server = SchemaCodec(device), Server(emitted(device))
     for port in device.ports:
         message = data.draw(st.sampled_from(port.messages))
         frames = frame_of(codec, port, data.draw(readings(device, message, sound=True)))
@@ -48,7 +57,7 @@ def test_decoders_say_what_python_says(device: Device, data: st.DataObject) -> N
 @slow
 @given(devices("downlink"), st.data())
 def test_encoders_make_what_python_makes_and_decoders_take_it(device: Device, data: st.DataObject) -> None:
-    codec, server = SchemaCodec(device), Server(emit_javascript(device))
+    codec, server = SchemaCodec(device), Server(emitted(device))
     for port in device.ports:
         for message in port.messages:
             asked = data.draw(st.lists(readings(device, message), min_size=3, max_size=6))
