@@ -135,7 +135,7 @@ class _Decoder(ListDecoder):
         lenient = item.otherwise == "ignore" or len(codes) == 1 << self.steering_bits.get(item.control, INT_BITS)
         word = "if"
         for arm in item.arms:
-            if lenient and not arm.items:
+            if not arm.items:
                 continue
             condition = " || ".join(f"{code} === {number}" for number in arm.codes)
             with self.script.block(f"{word} ({condition})", ""):
@@ -148,8 +148,10 @@ class _Decoder(ListDecoder):
         if not lenient:
             shown = plain(item.control.removeprefix("_"))
             unknown = say(words.UNKNOWN_ARM, control=shown, code=code, known=plain(", ".join(map(str, codes))))
-            self.script.add("} else {", f"  return siel_failed({unknown});")
-        if word != "if":
+            empty = " && ".join(f"{code} !== {each}" for arm in item.arms if not arm.items for each in arm.codes)
+            head = f"{word} ({empty}) {{" if empty else "} else {"
+            self.script.add(head, f"  return siel_failed({unknown});", "}")
+        elif word != "if":
             self.script.add("}")
         if size is None:
             self.place, self.known_end = after, None
