@@ -144,15 +144,6 @@ def test_no_module_is_committed_without_a_schema() -> None:
     assert {file.name for file in CODEC_FOLDER.glob("*.py")} - {"__init__.py"} == made
 
 
-def test_the_node_s_table_names_the_arguments_of_its_encoders() -> None:
-    from siel_node.app import CODECS
-
-    for name, (module, fields) in CODECS.items():
-        device = REGISTRY.device(name)
-        _, message, _ = next(each for each in sent_messages(device) if not each[1].name)
-        assert (module, list(fields)) == (module_name(device), argument_names(message))
-
-
 @pytest.mark.parametrize("name", OWN)
 def test_a_module_compiles_to_little(name: str, tmp_path: Path) -> None:
     source, compiled = tmp_path / "made.py", tmp_path / "made.mpy"

@@ -83,7 +83,7 @@ def _module(device: Device) -> str:
         head.append(f"F_PORT{suffix.upper()} = {(port.f_ports or (1,))[0]}")
         head.append(f"SIZE{suffix.upper()} = {size_bytes(spans(message, 'largest'))}")
     head += _commands(device, decoder)
-    head += _constants(device)
+    head += _constants(device, {line.split(" = ")[0] for line in head})
     parts = ["\n".join(head) + "\n"]
     parts += [PUT] * any(each.needs_put for each in encoders)
     parts += [each.text() for each in encoders]
@@ -116,19 +116,22 @@ def _commands(device: Device, decoder: Decoder | None) -> list[str]:
     return [*lines, f"OUT_SIZE = {decoder.out_size}"]
 
 
-def _constants(device: Device) -> list[str]:
+def _constants(device: Device, taken: set[str]) -> list[str]:
     """Return FAULT and a name for each code of each choice; with the code where two would be called the same."""
     sent = [leaf for _, message, _ in sent_messages(device) for leaf in leaves(message.items)]
     lines = ['FAULT = "fault"'] if any(_has_fault(leaf) for leaf in sent) else []
-    taken = [leaf for _, message in device.downlinks() for leaf in leaves(message.items)]
     found: dict[str, set[int]] = {}
-    for leaf in [*sent, *taken]:
+    for leaf in (*sent, *(leaf for _, message in device.downlinks() for leaf in leaves(message.items))):
         if isinstance(leaf, Choice) and not leaf.is_flag:
             for code, value in leaf.meanings:
                 found.setdefault(_constant(leaf.name, str(value)), set()).add(code)
+    values: dict[str, int] = {}
     for name, codes in found.items():
-        lines += [f"{name}_{code} = {code}" for code in sorted(codes)] if len(codes) > 1 else [f"{name} = {min(codes)}"]
-    return lines
+        alone = len(codes) == 1 and name not in {*taken, "FAULT"}
+        for code in sorted(codes):
+            if values.setdefault(name if alone else f"{name}_{code}", code) != code:
+                raise CannotEmitError(name.lower(), "two of its codes would have constants of one name")
+    return [*lines, *(f"{name} = {code}" for name, code in values.items())]
 
 
 def _has_fault(leaf: object) -> bool:

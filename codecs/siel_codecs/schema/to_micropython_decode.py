@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from siel_codecs.schema.model import Item, Leaf, Message, Port, Special
 
 GET: Final = """\
-def _get(buf: bytes | bytearray | memoryview, at: int, bits: int) -> int:
+def __get(buf: bytes | bytearray | memoryview, at: int, bits: int) -> int:
     # From bit at on, most significant bit first.
     code = 0
     while bits:
@@ -59,7 +59,7 @@ class Decoder:
         numbers: Number of each command by its name.
 
     Attributes:
-        needs_get: Whether it calls ``_get``.
+        needs_get: Whether it calls ``__get``.
         out_size: Slots that the longest command fills.
 
     Raises:
@@ -102,6 +102,8 @@ class Decoder:
         if selector is None:
             self._message(port.messages[0], 0)
             return
+        if selector.bits > SMALL_INT_BITS:
+            raise CannotEmitError(selector.title, f"{selector.bits} bits; a small integer holds {SMALL_INT_BITS}")
         self._add(f"if n < {(selector.bits + 7) // 8}:", "    return -1")
         self._joined("kind = ", _read(pieces(0, selector.bits)))
         seen: set[str] = set()
@@ -122,13 +124,15 @@ class Decoder:
                 raise CannotEmitError(message.name or "command", "a node takes no lists of open length in commands")
         self._slots: dict[str, int] = {}
         size = 0
-        counts = {item.leaf.name: item.count for item in walk(message.items) if isinstance(item, Repeat)}
+        counts: dict[str, int] = {}
+        for item in walk(message.items):
+            if isinstance(item, Repeat):
+                counts[item.leaf.name] = max(int(item.count or 0), counts.get(item.leaf.name, 0))
         absent: list[int] = []  # slots that an arm fills which may not come
         in_arms = {name for item in message.items if isinstance(item, Switch) for name in names((item,))}
         for name in names(message.items):
-            count = counts.get(name)
             self._slots[name] = size
-            size += count if isinstance(count, int) else 1
+            size += counts.get(name, 1)
             absent += range(self._slots[name], size) if name in in_arms else ()
         self.out_size = max(self.out_size, size)
         told = ", ".join(f"{slot} {self._plan.arguments[name].name}" for name, slot in self._slots.items())
@@ -180,36 +184,23 @@ class Decoder:
     def _word(self, word: Word) -> None:
         self._room(word.bits)
         for leaf, shift in zip(word.leaves, word.shifts(), strict=True):
-            if self._at is not None:
-                self._take(leaf, _read(word_pieces(self._at, shift, leaf.bits)))
-            else:
-                parts = word_pieces(0, shift, leaf.bits)
-                self._take(leaf, [part.read("buf").replace("[", "[(at >> 3) + ", 1) for part in parts])
+            parts = word_pieces(self._at or 0, shift, leaf.bits)
+            self._take(leaf, parts, "buf" if self._at is not None else "buf[(at >> 3) + ")
         self._pass(word.bits)
 
     def _leaf(self, leaf: Leaf) -> None:
         self._room(leaf.bits)
-        if isinstance(leaf, Constant) and leaf.bits > SMALL_INT_BITS:
-            self._long_constant(leaf)
-        elif self._at is not None:
-            self._take(leaf, _read(pieces(self._at, leaf.bits)))
+        if self._at is not None:
+            self._take(leaf, pieces(self._at, leaf.bits))
         elif not isinstance(leaf, Reserved):
             self.needs_get = True
-            self._take(leaf, [f"_get(buf, at, {leaf.bits})"])
-        self._pass(leaf.bits)
-
-    def _long_constant(self, leaf: Constant) -> None:
-        half = leaf.bits // 2
-        at = self._at
-        for code, bits in ((leaf.code >> half, leaf.bits - half), (leaf.code & (1 << half) - 1, half)):
-            part = Constant(leaf.title, bits, code)
-            if at is not None:
-                self._take(part, _read(pieces(at, bits)))
-                at += bits
+            if isinstance(leaf, Constant) and leaf.bits > SMALL_INT_BITS:
+                low = leaf.bits - SMALL_INT_BITS
+                self._check(f"__get(buf, at, {SMALL_INT_BITS})", leaf.code >> low)
+                self._check(f"__get(buf, at + {SMALL_INT_BITS}, {low})", leaf.code & (1 << low) - 1)
             else:
-                self.needs_get = True
-                start = "at" if bits != half or code == leaf.code >> half else f"at + {leaf.bits - half}"
-                self._take(part, [f"_get(buf, {start}, {bits})"])
+                self._use(leaf, [f"__get(buf, at, {leaf.bits})"])
+        self._pass(leaf.bits)
 
     def _pass(self, bits: int) -> None:
         if self._at is None:
@@ -217,21 +208,34 @@ class Decoder:
         else:
             self._at += bits
 
-    def _take(self, leaf: Leaf, parts: list[str]) -> None:
+    def _take(self, leaf: Leaf, parts: list[Piece], buf: str = "buf") -> None:
+        if isinstance(leaf, Constant) and leaf.bits > SMALL_INT_BITS:
+            for part in parts:
+                alone = Piece(part.byte, 0, part.width, part.up, part.whole)
+                self._check(_at(alone.read("buf"), buf), part.constant(leaf.code) >> part.up)
+        else:
+            self._use(leaf, [_at(part.read("buf"), buf) for part in parts])
+
+    def _check(self, text: str, code: int) -> None:
+        self._add(
+            f"if {f'({text})' if ' ' in text and not text.startswith('__get') else text} != {code}:", "    return -1"
+        )
+
+    def _use(self, leaf: Leaf, texts: list[str]) -> None:
         if isinstance(leaf, Constant):
-            text = parts[0] if len(parts) == 1 and " " not in parts[0] else f"({' | '.join(parts)})"
-            self._add(f"if {text} != {leaf.code}:", "    return -1")
+            self._check(" | ".join(texts), leaf.code)
         elif isinstance(leaf, Control):
             if leaf.name not in self._known:
-                self._joined(f"{self._steering(leaf.name)} = ", parts)
+                self._joined(f"{self._steering(leaf.name)} = ", texts)
         elif isinstance(leaf, Number | Choice):
             name = self._steering(leaf.name) if leaf.name in self._plan.steering else "code"
             if leaf.name not in self._known:
-                self._joined(f"{name} = ", parts)
+                self._joined(f"{name} = ", texts)
             self._value(leaf, name, str(self._slots[leaf.name]))
 
     def _steering(self, name: str) -> str:
-        return f"_{name.lstrip('_')}"
+        # Neither another field nor a variable of this function is called so
+        return name if name.startswith("_") else f"__{name}"
 
     # From codes to values
 
@@ -258,7 +262,7 @@ class Decoder:
         self.needs_get = True
         self._add("i = 0", f"while i < {count}:")
         with self._lines.block():
-            self._add(f"code = _get(buf, at, {leaf.bits})", f"at += {leaf.bits}")
+            self._add(f"code = __get(buf, at, {leaf.bits})", f"at += {leaf.bits}")
             self._value(leaf, "code", f"{slot} + i" if slot else "i")
             self._add("i += 1")
 
@@ -285,6 +289,11 @@ class Decoder:
         elif moved and start is not None:
             self._add("else:", f"    at = {start}")
         self._at = None if moved else ends.pop()
+
+
+def _at(text: str, buf: str) -> str:
+    # Bytes of a word whose place is a variable
+    return text if buf == "buf" else text.replace("buf[", buf, 1)
 
 
 def _read(parts: Sequence[Piece]) -> list[str]:

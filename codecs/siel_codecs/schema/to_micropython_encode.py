@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from siel_codecs.schema.model import Item, Leaf, Message, SeriesLeaf
 
 PUT: Final = """\
-def _put(buf: bytearray, at: int, code: int, bits: int) -> int:
+def __put(buf: bytearray, at: int, code: int, bits: int) -> int:
     # From bit at on, most significant bit first; what is left of the last byte becomes 0.
     while bits:
         room = 8 - (at & 7)
@@ -66,7 +66,7 @@ class Encoder:
         name: Of the function.
 
     Attributes:
-        needs_put: Whether it calls ``_put``.
+        needs_put: Whether it calls ``__put``.
 
     Raises:
         CannotEmitError: The message says something that this target cannot express.
@@ -202,7 +202,7 @@ class Encoder:
     def _put(self, code: str, bits: int) -> None:
         self.needs_put = True
         at = self._var["at"]
-        self._lines.add(f"{at} = _put({self._buf}, {at}, {code}, {bits})")
+        self._lines.add(f"{at} = __put({self._buf}, {at}, {code}, {bits})")
 
     def _moving(self) -> None:
         # From here on the place is a variable

@@ -5,7 +5,7 @@ SIZE = 8
 FAULT = "fault"
 
 
-def _put(buf: bytearray, at: int, code: int, bits: int) -> int:
+def __put(buf: bytearray, at: int, code: int, bits: int) -> int:
     # From bit at on, most significant bit first; what is left of the last byte becomes 0.
     while bits:
         room = 8 - (at & 7)
@@ -98,6 +98,6 @@ def encode(
             pm10 = 0
         elif pm10 > 1000:
             pm10 = 1021
-        at = _put(buf, at, pm2_5, 10)
-        at = _put(buf, at, pm10, 10)
+        at = __put(buf, at, pm2_5, 10)
+        at = __put(buf, at, pm10, 10)
     return at + 7 >> 3

@@ -7,7 +7,7 @@ SIZE_PROFILE = 42
 FAULT = "fault"
 
 
-def _put(buf: bytearray, at: int, code: int, bits: int) -> int:
+def __put(buf: bytearray, at: int, code: int, bits: int) -> int:
     # From bit at on, most significant bit first; what is left of the last byte becomes 0.
     while bits:
         room = 8 - (at & 7)
@@ -114,7 +114,7 @@ def encode_profile(buf: bytearray, battery_mv: int | None, soil_moisture_permill
             code = 0
         elif code > 1000:
             code = 1000
-        at = _put(buf, at, code, 10)
+        at = __put(buf, at, code, 10)
         i += 1
     i = 0
     while i < _depths:
@@ -130,6 +130,6 @@ def encode_profile(buf: bytearray, battery_mv: int | None, soil_moisture_permill
             code = 800
         else:
             code &= 2047
-        at = _put(buf, at, code, 11)
+        at = __put(buf, at, code, 11)
         i += 1
     return at + 7 >> 3

@@ -9,7 +9,7 @@ SIZE_SERIES = 80
 FAULT = "fault"
 
 
-def _put(buf: bytearray, at: int, code: int, bits: int) -> int:
+def __put(buf: bytearray, at: int, code: int, bits: int) -> int:
     # From bit at on, most significant bit first; what is left of the last byte becomes 0.
     while bits:
         room = 8 - (at & 7)
@@ -125,11 +125,11 @@ def encode_series(buf: bytearray, interval_min: int | None, battery_mv: int | No
         elif code > 4500:
             code = 4500
         if i and 30 <= distance_mm_before <= 4500 and 30 <= code <= 4500 and -64 < code - distance_mm_before < 64:
-            at = _put(buf, at, code - distance_mm_before, 7)
+            at = __put(buf, at, code - distance_mm_before, 7)
         else:
             if i:
-                at = _put(buf, at, 64, 7)
-            at = _put(buf, at, code, 13)
+                at = __put(buf, at, 64, 7)
+            at = __put(buf, at, code, 13)
         distance_mm_before = code
         i += 1
     return at + 7 >> 3
