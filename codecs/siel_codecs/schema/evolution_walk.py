@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from msgspec.structs import replace
+
 from siel_codecs.schema import model
 from siel_codecs.schema.evolution_codes import DATA, Break, Kind, Reading, title
 from siel_codecs.schema.evolution_run import Known, Of, Sender, Source, Token, compare, sent_codes, tokens
 from siel_codecs.schema.model import Arm, Entry, Item, Lookahead, Message, Repeat, Samples, Step, Switch, Tlv
 
 _WHOLE_FIELD: Final = Reading()
+_BYTE: Final = 8
 _Sources = dict[str, Source]
 """What the receiver's controls read, by name."""
 _Sent = dict[str, Token]
@@ -46,7 +49,7 @@ class _Side:
     def __init__(self, items: tuple[Item, ...]) -> None:
         self.rest = list(items)
 
-    def run(self, sent: _Sent, ahead: dict[str, Lookahead]) -> tuple[list[Token], int]:
+    def run(self, fields: _Sent, ahead: dict[str, Lookahead]) -> tuple[list[Token], int]:
         """Take the fields up to the next item of another size; return them and their bits."""
         found: list[Token] = []
         at = 0
@@ -63,7 +66,7 @@ class _Side:
                 found += new
                 at += sum(len(token.bits) for token in new)
             self.rest.pop(0)
-        sent.update({token.name: token for token in found})
+        fields.update({token.name: token for token in found})
         return found, at
 
     def pop(self) -> Item | None:
@@ -95,7 +98,9 @@ class _Walk:
             yield from compare(sender, inside, self._names)
             beyond = [token for token in found if token not in inside]
             if beyond or reach != length:
-                yield from self._uneven(sent, read, run, beyond, length, reach, padding, at_end=ends)
+                yield from self._uneven(
+                    sent, read, run, beyond, length, reach, padding, exact=base is not None, at_end=ends
+                )
                 return
             one, other = sent.pop(), read.pop()
             if one is None and other is None:
@@ -113,17 +118,34 @@ class _Walk:
 
     def _sent_run(self, sent: _Side, fields: _Sent) -> tuple[list[Token], int]:
         """Take the sender's fields; a group that its frames always or never have counts as its fields."""
-        found, at = sent.run(fields, self._ahead_sent)
-        while sent.rest and isinstance(sent.rest[0], Switch):
+        found: list[Token] = []
+        at = 0
+        while True:
+            new, bits = sent.run({}, self._ahead_sent)
+            found += [self._sound(token, at) for token in new]
+            at += bits
+            fields.update({token.name: token for token in found})
+            if not sent.rest or not isinstance(sent.rest[0], Switch):
+                return found, at
             arm = self._arm_of(sent.rest[0], self._codes(sent.rest[0].control), _WHOLE_FIELD)
             if arm is None:
-                break
+                return found, at
             sent.rest[:1] = arm
-            more, bits = sent.run({}, self._ahead_sent)
-            moved = [Token(token.leaf, token.name, tuple(bit + at for bit in token.bits)) for token in more]
-            fields.update({token.name: token for token in moved})
-            found, at = found + moved, at + bits
-        return found, at
+
+    def _sound(self, token: Token, at: int) -> Token:
+        """Return a field at its place, without codes that the sender's own groups refuse."""
+        leaf = token.leaf
+        if isinstance(leaf, model.Choice) and leaf.name in self._arms:
+            known = self._arms[leaf.name]
+            meanings = tuple(meaning for meaning in leaf.meanings if meaning[0] in known)
+            specials = tuple(
+                model.Special(code, code, special.absent)
+                for special in leaf.specials
+                for code in range(special.first, special.last + 1)
+                if code in known
+            )
+            leaf = replace(leaf, meanings=meanings, specials=specials)
+        return Token(leaf, token.name, tuple(bit + at for bit in token.bits))
 
     def _read_run(self, read: _Side, sender: Sender, sources: _Sources) -> tuple[list[Token], int]:
         """Take the receiver's fields; a group that these frames always or never have counts as its fields."""
@@ -151,7 +173,14 @@ class _Walk:
             return _arm(switch, source.code)
         if isinstance(source, Of):
             return self._arm_of(switch, self._codes(source.token.name), source.by)
+        if source is None:
+            return self._arm_of(switch, self._codes(self._seen_ahead(switch.control)), _WHOLE_FIELD)
         return None
+
+    def _seen_ahead(self, control: str) -> str:
+        """Return the sender's control that both read ahead at the same place; empty where there is none."""
+        read = self._ahead_read.get(control)
+        return next((name for name, sent in self._ahead_sent.items() if read and _place(sent) == _place(read)), "")
 
     def _arm_of(self, switch: Switch, codes: list[int] | None, by: Reading) -> tuple[Item, ...] | None:
         """Return what all of the sender's codes bring, None where they bring different things."""
@@ -179,13 +208,15 @@ class _Walk:
         reach: int,
         padding: int,
         *,
+        exact: bool,
         at_end: bool,
     ) -> Iterator[Break]:
         """Yield why both are not at the same bit any more."""
         if reach > length:
             if at_end:
                 if beyond:
-                    yield Break(_called(beyond[0]), "length", "lies behind the end of these frames")
+                    sure = exact or reach - length >= _BYTE  # less may fit into a padding that differs between frames
+                    yield Break(_called(beyond[0]), "length", "lies behind the end of these frames", certain=sure)
                 elif read.rest:
                     yield from self._appended(read)
                 return  # else it fits into the padding
@@ -247,8 +278,7 @@ class _Walk:
     def _same_control(self, one: Switch, other: Switch, fields: _Sent, sources: _Sources) -> bool:
         source = sources.get(other.control)
         if source is None:
-            ahead, read_ahead = self._ahead_sent.get(one.control), self._ahead_read.get(other.control)
-            return ahead is not None and read_ahead is not None and _place(ahead) == _place(read_ahead)
+            return self._seen_ahead(other.control) == one.control
         token = fields.get(one.control)
         return isinstance(source, Of) and token is source.token
 
