@@ -26,6 +26,9 @@ _READ_BYTES: Final = 1 << 16
 
 def main() -> int:
     """Serve until the host closes the pipe; return the exit code."""
+    # What a parent ignores or blocks, its children do too
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
     _rehearse()
     confine()
     engine = Engine()
