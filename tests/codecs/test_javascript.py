@@ -328,7 +328,7 @@ def scaled_numbers(draw: st.DrawFn) -> Number:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_the_nearest_code_is_found_on_the_decimal_digits(data: st.DataObject) -> None:
     number = data.draw(scaled_numbers())
     device = Device("test/near", "Near", "", (Port("down", (1,), (Message("", "", (number,)),)),))

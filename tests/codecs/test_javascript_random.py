@@ -16,7 +16,7 @@ from siel_codecs.schema.to_javascript import emit_javascript
 
 RECV_TIME, RECV_MS = "2026-01-02T03:04:05.678Z", 1_767_323_045_678
 slow = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
