@@ -365,8 +365,11 @@ class MessageEncoder:
                 own = tuple(names(entry.items))
                 body = out.capture(lambda entry=entry: self.entry(tlv, entry))  # type: ignore[misc]
                 held = out.capture(lambda body=body: out.block("if values is not None:", body))  # type: ignore[misc]
-                start = [f"values = of_channel({own!r}, data, channel, sent)"]
-                out.block(f"for channel in channels_in({own!r}, data):", start + held)
+                start = f"values = of_channel({own!r}, data, channel, sent)"
+                if any(CHANNEL in name for name in own):
+                    out.block(f"for channel in channels_in({own!r}, data):", [start, *held])
+                else:
+                    out.lines += ["channel = 0", start, *held]
         timed = [entry for entry in tlv.entries if entry.time is not None]
         if timed:
             self.timed(tlv, timed)
