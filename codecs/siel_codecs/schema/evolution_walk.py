@@ -8,16 +8,26 @@ from typing import Final
 from msgspec.structs import replace
 
 from siel_codecs.schema import model
-from siel_codecs.schema.evolution_codes import DATA, Break, Kind, Reading, title
-from siel_codecs.schema.evolution_run import Known, Of, Sender, Source, Token, compare, sent_codes, tokens
-from siel_codecs.schema.model import Arm, Entry, Item, Lookahead, Message, Repeat, Samples, Step, Switch, Tlv
+from siel_codecs.schema.evolution_codes import Break, Reading
+from siel_codecs.schema.evolution_run import Known, Of, Sender, Source, Token, compare, sent_codes
+from siel_codecs.schema.evolution_side import (
+    Sent,
+    Side,
+    Sources,
+    arm_codes,
+    arm_of,
+    called,
+    changed,
+    first_name,
+    kind_of,
+    place_of,
+    plain,
+    same_step,
+)
+from siel_codecs.schema.model import Entry, Item, Lookahead, Message, Repeat, Samples, Switch, Tlv
 
 _WHOLE_FIELD: Final = Reading()
 _BYTE: Final = 8
-_Sources = dict[str, Source]
-"""What the receiver's controls read, by name."""
-_Sent = dict[str, Token]
-"""The sender's fields by name."""
 
 
 def breaks(sent: Message, read: Message) -> list[Break]:
@@ -30,7 +40,7 @@ def breaks(sent: Message, read: Message) -> list[Break]:
         read: As their receiver does.
     """
     walk = _Walk(sent, read)
-    found = list(walk.items(_Side(sent.items), _Side(read.items), {}, {}, 0, at_end=True))
+    found = list(walk.items(Side(sent.items), Side(read.items), {}, {}, 0, at_end=True))
     if sent.name != read.name:
         found.insert(0, Break("command", "renamed", f"is called {read.name or 'nothing'} now"))
     return list(dict.fromkeys(found))
@@ -38,39 +48,9 @@ def breaks(sent: Message, read: Message) -> list[Break]:
 
 def first_source(sent: Message, bits: int) -> Source:
     """Return what a receiver reads in the first ``bits`` bits of a message."""
-    run, _ = _Side(sent.items).run({}, {})
+    run, _ = Side(sent.items).run({}, {})
     length = sum(len(token.bits) for token in run)
     return Sender(run, length, -length % 8).read(tuple(range(bits)))
-
-
-class _Side:
-    """The items of one side that are still to come."""
-
-    def __init__(self, items: tuple[Item, ...]) -> None:
-        self.rest = list(items)
-
-    def run(self, fields: _Sent, ahead: dict[str, Lookahead]) -> tuple[list[Token], int]:
-        """Take the fields up to the next item of another size; return them and their bits."""
-        found: list[Token] = []
-        at = 0
-        while self.rest:
-            item = self.rest[0]
-            if isinstance(item, Lookahead):
-                ahead[item.name] = item
-            elif isinstance(item, Switch | Samples | Tlv) or (
-                isinstance(item, Repeat) and not isinstance(item.count, int)
-            ):
-                break
-            else:
-                new = tokens(item, at)
-                found += new
-                at += sum(len(token.bits) for token in new)
-            self.rest.pop(0)
-        fields.update({token.name: token for token in found})
-        return found, at
-
-    def pop(self) -> Item | None:
-        return self.rest.pop(0) if self.rest else None
 
 
 class _Walk:
@@ -82,10 +62,10 @@ class _Walk:
         }
         self._ahead_sent: dict[str, Lookahead] = {}
         self._ahead_read: dict[str, Lookahead] = {}
-        self._arms = _arm_codes(sent.items)
+        self._arms = arm_codes(sent.items)
 
     def items(
-        self, sent: _Side, read: _Side, fields: _Sent, sources: _Sources, base: int | None, *, at_end: bool
+        self, sent: Side, read: Side, fields: Sent, sources: Sources, base: int | None, *, at_end: bool
     ) -> Iterator[Break]:
         """Compare what is left of both; ``base`` is the bit at which they are, None where frames differ in it."""
         while True:
@@ -116,7 +96,7 @@ class _Walk:
             size = None if one is None else model.static_bits((one,))
             base = base + length + size if base is not None and size is not None else None
 
-    def _sent_run(self, sent: _Side, fields: _Sent) -> tuple[list[Token], int]:
+    def _sent_run(self, sent: Side, fields: Sent) -> tuple[list[Token], int]:
         """Take the sender's fields; a group that its frames always or never have counts as its fields."""
         found: list[Token] = []
         at = 0
@@ -147,7 +127,7 @@ class _Walk:
             leaf = replace(leaf, meanings=meanings, specials=specials)
         return Token(leaf, token.name, tuple(bit + at for bit in token.bits))
 
-    def _read_run(self, read: _Side, sender: Sender, sources: _Sources) -> tuple[list[Token], int]:
+    def _read_run(self, read: Side, sender: Sender, sources: Sources) -> tuple[list[Token], int]:
         """Take the receiver's fields; a group that these frames always or never have counts as its fields."""
         found: list[Token] = []
         at = 0
@@ -166,11 +146,11 @@ class _Walk:
                 return found, at
             read.rest[:1] = arm
 
-    def _settled(self, switch: Switch, sources: _Sources) -> tuple[Item, ...] | None:
+    def _settled(self, switch: Switch, sources: Sources) -> tuple[Item, ...] | None:
         """Return what these frames have of a group of the receiver; None where that depends on the frame."""
         source = sources.get(switch.control)
         if isinstance(source, Known):
-            return _arm(switch, source.code)
+            return arm_of(switch, source.code)
         if isinstance(source, Of):
             return self._arm_of(switch, self._codes(source.token.name), source.by)
         if source is None:
@@ -180,11 +160,11 @@ class _Walk:
     def _seen_ahead(self, control: str) -> str:
         """Return the sender's control that both read ahead at the same place; empty where there is none."""
         read = self._ahead_read.get(control)
-        return next((name for name, sent in self._ahead_sent.items() if read and _place(sent) == _place(read)), "")
+        return next((name for name, sent in self._ahead_sent.items() if read and place_of(sent) == place_of(read)), "")
 
     def _arm_of(self, switch: Switch, codes: list[int] | None, by: Reading) -> tuple[Item, ...] | None:
         """Return what all of the sender's codes bring, None where they bring different things."""
-        arms = [_arm(switch, code * by.factor + by.add) for code in codes or ()]
+        arms = [arm_of(switch, code * by.factor + by.add) for code in codes or ()]
         return arms[0] if arms and all(arm == arms[0] for arm in arms) else None
 
     def _codes(self, name: str) -> list[int] | None:
@@ -200,8 +180,8 @@ class _Walk:
 
     def _uneven(
         self,
-        sent: _Side,
-        read: _Side,
+        sent: Side,
+        read: Side,
         run: list[Token],
         beyond: list[Token],
         length: int,
@@ -216,36 +196,36 @@ class _Walk:
             if at_end:
                 if beyond:
                     sure = exact or reach - length >= _BYTE  # less may fit into a padding that differs between frames
-                    yield Break(_called(beyond[0]), "length", "lies behind the end of these frames", certain=sure)
+                    yield Break(called(beyond[0]), "length", "lies behind the end of these frames", certain=sure)
                 elif read.rest:
                     yield from self._appended(read)
                 return  # else it fits into the padding
-            where = _first_name(tuple(sent.rest)) or "what follows"
+            where = first_name(tuple(sent.rest)) or "what follows"
             yield Break(where, "moved", f"starts {reach - length} bits later now")
         elif at_end and not read.rest:
             extra = [token for token in run if token.bits[-1] >= reach]
             if self._read.extra == "error" and (length + padding + 7) // 8 > (reach + 7) // 8:
-                yield Break(_called(extra[0]), "length", "lies behind the end of the frame now", certain=False)
+                yield Break(called(extra[0]), "length", "lies behind the end of the frame now", certain=False)
         else:
-            following = _first_name(tuple(read.rest)) or _first_name(tuple(sent.rest)) or "what follows"
+            following = first_name(tuple(read.rest)) or first_name(tuple(sent.rest)) or "what follows"
             yield Break(following, "moved", f"starts {length - reach} bits earlier now", certain=False)
 
-    def _appended(self, read: _Side) -> Iterator[Break]:
+    def _appended(self, read: Side) -> Iterator[Break]:
         item = read.rest[0]
         if isinstance(item, Tlv) and not item.tail_bytes and len(read.rest) == 1:
             return
         yield Break(
-            _first_name((item,)) or "what follows", "length", "is new behind the end of these frames", certain=False
+            first_name((item,)) or "what follows", "length", "is new behind the end of these frames", certain=False
         )
 
     def _pair(
         self,
         one: Item | None,
         other: Item | None,
-        sent: _Side,
-        read: _Side,
-        fields: _Sent,
-        sources: _Sources,
+        sent: Side,
+        read: Side,
+        fields: Sent,
+        sources: Sources,
         base: int | None,
         length: int,
         *,
@@ -257,7 +237,7 @@ class _Walk:
             if at_end:
                 yield from self._appended(read)
             else:
-                yield Break(_first_name((other,)) or "a group", "moved", "is new there")  # type: ignore[arg-type]
+                yield Break(first_name((other,)) or "a group", "moved", "is new there")  # type: ignore[arg-type]
             yield None
         elif isinstance(one, Switch) and isinstance(other, Switch) and self._same_control(one, other, fields, sources):
             last = at_end and not sent.rest and not read.rest
@@ -266,16 +246,16 @@ class _Walk:
         elif isinstance(one, Repeat) and isinstance(other, Repeat) and not isinstance(other.count, int):
             yield from self._repeat(one, other, sources)
         elif isinstance(one, Samples) and isinstance(other, Samples):
-            yield from self._samples(one, other, fields, sources)
+            yield from self._samples(one, other, sources)
         elif isinstance(one, Tlv) and isinstance(other, Tlv):
             yield from self._tlv(one, other)
         elif isinstance(one, Switch) and not any(arm.items for arm in one.arms):
             read.rest.insert(0, other) if other is not None else None
         else:
-            yield Break(_first_name((one,)) or "what follows", _kind(one, other), _changed(one, other), certain=False)
+            yield Break(first_name((one,)) or "what follows", kind_of(one, other), changed(one, other), certain=False)
             yield None
 
-    def _same_control(self, one: Switch, other: Switch, fields: _Sent, sources: _Sources) -> bool:
+    def _same_control(self, one: Switch, other: Switch, fields: Sent, sources: Sources) -> bool:
         source = sources.get(other.control)
         if source is None:
             return self._seen_ahead(other.control) == one.control
@@ -283,20 +263,20 @@ class _Walk:
         return isinstance(source, Of) and token is source.token
 
     def _switch(
-        self, one: Switch, other: Switch, fields: _Sent, sources: _Sources, base: int | None, *, at_end: bool
+        self, one: Switch, other: Switch, fields: Sent, sources: Sources, base: int | None, *, at_end: bool
     ) -> Iterator[Break]:
         source = sources.get(other.control)
         by = source.by if isinstance(source, Of) else _WHOLE_FIELD
         done: set[tuple[int, int]] = set()
         for code in self._classes(one, other, by):
-            arm, taken = _arm(one, code), _arm(other, code * by.factor + by.add)
+            arm, taken = arm_of(one, code), arm_of(other, code * by.factor + by.add)
             if arm is None or (id(arm), id(taken)) in done:
                 continue
             done.add((id(arm), id(taken)))
             if taken is None:
-                yield Break(_plain(one.control), "group", f"code {code} is not known any more", code)
+                yield Break(plain(one.control), "group", f"code {code} is not known any more", code)
                 continue
-            inner = self.items(_Side(arm), _Side(taken), dict(fields), dict(sources), base, at_end=at_end)
+            inner = self.items(Side(arm), Side(taken), dict(fields), dict(sources), base, at_end=at_end)
             yield from inner
 
     def _classes(self, one: Switch, other: Switch, by: Reading) -> list[int]:
@@ -315,13 +295,13 @@ class _Walk:
         found = [code for code in dict.fromkeys(codes) if code in allowed]
         return found + [code for code in sends if code not in set(codes)][:1]
 
-    def _count(self, one: Repeat | Samples, other: Repeat | Samples, sources: _Sources) -> bool:
+    def _count(self, one: Repeat | Samples, other: Repeat | Samples, sources: Sources) -> bool:
         if isinstance(one.count, str) and isinstance(other.count, str):
             source = sources.get(other.count)
             return isinstance(source, Of) and source.token.name == one.count and source.by == _WHOLE_FIELD
         return one.count == other.count
 
-    def _repeat(self, one: Repeat, other: Repeat, sources: _Sources) -> Iterator[Break | None]:
+    def _repeat(self, one: Repeat, other: Repeat, sources: Sources) -> Iterator[Break | None]:
         if not self._count(one, other, sources):
             yield Break(one.leaf.name, "list", "its length is told in another way now", certain=False)
             yield None
@@ -331,26 +311,26 @@ class _Walk:
             yield None
 
     def _elements(self, sent: list[model.Element], read: list[model.Element]) -> Iterator[Break]:
-        one, two = _Side(tuple(sent)), _Side(tuple(read))
+        one, two = Side(tuple(sent)), Side(tuple(read))
         run, length = one.run({}, {})
         found, reach = two.run({}, {})
         yield from compare(Sender(run, length, 0), [token for token in found if max(token.bits) < length], self._names)
         if reach > length:
-            name = next(_called(token) for token in found if token.bits[-1] >= length)
+            name = next(called(token) for token in found if token.bits[-1] >= length)
             yield Break(name, "width", f"an element had {length} bits, has {reach}", certain=False)
         elif reach < length:
-            name = next(_called(token) for token in run if token.bits[-1] >= reach)
+            name = next(called(token) for token in run if token.bits[-1] >= reach)
             yield Break(name, "width", f"an element had {length} bits, has {reach}", certain=False)
 
-    def _samples(self, one: Samples, other: Samples, fields: _Sent, sources: _Sources) -> Iterator[Break | None]:
-        name = _first_name((one,)) or "series"
+    def _samples(self, one: Samples, other: Samples, sources: Sources) -> Iterator[Break | None]:
+        name = first_name((one,)) or "series"
         many = not isinstance(one.count, int) or one.count > 1
         reasons = []
         if not self._count(one, other, sources):
             reasons.append("the number of samples is told in another way now")
         if one.newest_first != other.newest_first and many:
             reasons.append("its samples stand in another order now")
-        if many and not _same_step(one.step, other.step, fields, sources):
+        if many and not same_step(one.step, other.step):
             reasons.append("the time between its samples is another one now")
         base = sources.get(other.base) if other.base else None
         if (one.base is None) != (other.base is None) or (
@@ -378,79 +358,16 @@ class _Walk:
         for entry in one.entries:
             key = f"0x{entry.key:0{2 * one.key_bytes}x}"
             if entry.key not in known:
-                where = _first_name(entry.items) or f"type {key}"
+                where = first_name(entry.items) or f"type {key}"
                 yield Break(where, "entry", f"its type {key} is not known any more")
             else:
                 yield from self._entry(entry, known[entry.key])
 
     def _entry(self, one: Entry, other: Entry) -> Iterator[Break]:
-        fields: _Sent = {}
-        sources: _Sources = {}
-        yield from self.items(_Side(one.items), _Side(other.items), fields, sources, 0, at_end=False)
+        fields: Sent = {}
+        sources: Sources = {}
+        yield from self.items(Side(one.items), Side(other.items), fields, sources, 0, at_end=False)
         base = sources.get(other.time) if other.time else None
         same = base is None if one.time is None else isinstance(base, Of) and base.token.name == one.time
         if not same:
-            yield Break(_first_name(one.items) or "entry", "entry", "its time comes from elsewhere now", certain=False)
-
-
-def _arm(switch: Switch, code: int) -> tuple[Item, ...] | None:
-    found: Arm | None = next((arm for arm in switch.arms if code in arm.codes), None)
-    if found is not None:
-        return found.items
-    return () if switch.otherwise == "ignore" else None
-
-
-def _arm_codes(items: tuple[Item, ...]) -> dict[str, set[int]]:
-    """Return per control the codes that are no error; a control that is not there may have any code."""
-    known: dict[str, set[int]] = {}
-    for item in items:
-        if isinstance(item, Switch):
-            codes = {code for arm in item.arms for code in arm.codes}
-            if item.otherwise == "error":
-                known[item.control] = known.get(item.control, codes) & codes
-        inner = item.arms if isinstance(item, Switch) else item.entries if isinstance(item, Tlv) else ()
-        for part in inner:
-            for name, codes in _arm_codes(part.items).items():
-                known.setdefault(name, codes)
-    return known
-
-
-def _same_step(one: int | Step, other: int | Step, fields: _Sent, sources: _Sources) -> bool:
-    if isinstance(one, Step) and isinstance(other, Step):
-        return (one.name, one.ms_num, one.ms_add) == (other.name, other.ms_num, other.ms_add)
-    return one == other
-
-
-def _first_name(items: tuple[Item, ...]) -> str:
-    found = (leaf.name for leaf in model.leaves(items) if isinstance(leaf, DATA) and not leaf.name.startswith("_"))
-    return next(found, "")
-
-
-def _called(token: Token) -> str:
-    return _plain(token.name) or title(token.leaf)
-
-
-def _plain(name: str) -> str:
-    return name.removeprefix("_")
-
-
-def _place(ahead: Lookahead) -> tuple[int, int]:
-    return ahead.bit, ahead.bits
-
-
-def _kind(one: Item, other: Item | None) -> Kind:
-    if other is None:
-        return "removed"
-    if isinstance(one, Switch):
-        return "group"
-    return "list" if isinstance(one, Repeat) else "series" if isinstance(one, Samples) else "entry"
-
-
-def _changed(one: Item, other: Item | None) -> str:
-    if other is None:
-        return "is not in the frame any more"
-    if isinstance(one, Switch) and isinstance(other, Switch):
-        return f"its group was steered by {_plain(one.control)}, is steered by {_plain(other.control)}"
-    if isinstance(one, Switch):
-        return f"its group is not steered by {_plain(one.control)} any more"
-    return "is laid out in another way now"
+            yield Break(first_name(one.items) or "entry", "entry", "its time comes from elsewhere now", certain=False)
