@@ -18,7 +18,20 @@ from siel_codecs.codec import SchemaCodec
 from siel_codecs.errors import EmitError
 from siel_codecs.registry import Registry
 from siel_codecs.schema.load import load_text
-from siel_codecs.schema.model import Device, Message, Number, Port
+from siel_codecs.schema.model import (
+    Arm,
+    Control,
+    Device,
+    Entry,
+    Item,
+    Message,
+    Number,
+    Port,
+    Samples,
+    SeriesLeaf,
+    Switch,
+    Tlv,
+)
 from siel_codecs.schema.rules import frames
 from siel_codecs.schema.to_javascript import MAX_BYTES, emit_javascript
 
@@ -438,6 +451,28 @@ def test_a_number_that_doubles_cannot_hold_is_refused_by_name() -> None:
     number = Number("huge", "Huge", 32, False, 1 << 40, 0, 1, 0, 100, (), True, None, None)
     device = Device("test/huge", "Huge", "", (Port("up", (1,), (Message("", "", (number,)),)),))
     with pytest.raises(EmitError, match=r"javascript: huge: its scale and offset are too large"):
+        emit_javascript(device)
+
+
+TIMED = Entry(1, (Control("_t", 32), Number("x", "X", 8, False, 1, 0, 1, 0, 255, (), True, None, None)), "_t")
+PLAIN = Entry(2, (Number("y", "Y", 8, False, 1, 0, 1, 0, 255, (), True, None, None),))
+SERIES = Samples((SeriesLeaf(Number("z", "Z", 8, False, 1, 0, 1, 0, 255, (), True, None, None)),), 2, True, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("items", "reason"),
+    [
+        ((Tlv(1, False, False, (TIMED,), "stop", ()),), "entries with times of their own"),
+        ((Tlv(1, False, False, (Entry(1, (SERIES,)),), "stop", ()),), "a time series in an entry"),
+        (
+            (Control("_c", 8), Switch("_c", (Arm((1,), (Tlv(1, False, False, (PLAIN,), "stop", ()),)),), "ignore")),
+            "entries that name themselves in a group",
+        ),
+    ],
+)
+def test_what_no_encoder_is_made_for_is_refused_by_name(items: tuple[Item, ...], reason: str) -> None:
+    device = Device("test/odd", "Odd", "", (Port("down", (1,), (Message("go", "", items),)),))
+    with pytest.raises(EmitError, match=f"javascript: go: {reason}"):
         emit_javascript(device)
 
 

@@ -65,7 +65,8 @@ def emit_encoder(device: Device, message: Message, head: str) -> list[str]:
         head: Name and arguments of the function.
 
     Raises:
-        EmitError: Series and entries in a command, or numbers that doubles cannot hold.
+        EmitError: Entries within a group or with times of their own, a series in an entry, or numbers that doubles
+            cannot hold.
     """
     encoder = _Encoder(device, message)
     every = list(_inside(message.items))
@@ -285,7 +286,7 @@ class _Encoder:
             field = f'{self.field(leaf.name + "[")} + i + "]"'
             self.put(leaf.bits, self.value(leaf, "siel_get(list, i)", field))
 
-    def series(self, item: Samples, most: int, least: str = "0") -> str:
+    def series(self, item: Samples, most: int | str, least: str = "0") -> str:
         """Return the expression of the samples that are given, newest first; null where there are none."""
         own = _list(names(tuple(each.leaf for each in item.leaves)))
         every = _list(self.names)
@@ -300,8 +301,7 @@ class _Encoder:
         room = str(min(MAX_PAYLOAD_BYTES * 8 // bits, MAX_SAMPLES))
         count = room if item.count is None else item.count if isinstance(item.count, int) else self.code_of(item.count)
         least = "0" if item.count is None else str(count)
-        own = _list(names(tuple(each.leaf for each in item.leaves)))
-        given = f"siel_series_of(out, data, {least}, {count}, {own}, {_list(self.names)}, {self.known})"
+        given = self.series(item, count, least)
         script.add(f"rows = siel_series_rows(out, {given}, {least}, {count});", "codes = [];")
         with script.block("for (i = 0; i < rows.length; i += 1)"):
             self.values, self.prefix = "rows[i]", '(rows[i] === data ? "" : "samples[" + i + "].")'
