@@ -1,7 +1,7 @@
 """The readable reference of a codec, by construct objects: every other target is held against it.
 
 ``to_construct_layout`` is between bits and codes, ``to_construct_read`` goes from codes to a result,
-``to_construct_write`` from values to codes. Slow, and meant to be.
+``to_construct_write`` from values to codes. Slow, and meant to be. Nothing here is shared with what is generated.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from siel_codecs.schema import words
 from siel_codecs.schema.model import MAX_PAYLOAD_BYTES, Message, Port, names, static_bytes
 from siel_codecs.schema.to_construct_layout import RefusedError, items
 from siel_codecs.schema.to_construct_read import Reader, units_of
-from siel_codecs.schema.to_construct_write import Writer, exact, half_away_from_zero
+from siel_codecs.schema.to_construct_values import exact, half_away_from_zero
+from siel_codecs.schema.to_construct_write import Writer
 
 if TYPE_CHECKING:
     from siel_codecs.schema.model import Device

@@ -67,11 +67,11 @@ class Steering(Adapter):
         self.steers = name
 
     def _decode(self, obj: int, context: Any, path: Any) -> int:
-        context._params.codes[self.steers] = obj
+        steering(context)[self.steers] = obj
         return obj
 
     def _encode(self, obj: int, context: Any, path: Any) -> int:
-        context._params.codes[self.steers] = obj
+        steering(context)[self.steers] = obj
         return obj
 
 
@@ -104,7 +104,7 @@ class Unknown(Construct):
     def _parse(self, stream: Any, context: Any, path: Any) -> Any:
         known = sorted(code for arm in self.switch.arms for code in arm.codes)
         control = self.switch.control
-        wrong = {"control": control.removeprefix("_"), "code": context._params.codes[control]}
+        wrong = {"control": control.removeprefix("_"), "code": steering(context)[control]}
         raise RefusedError(words.UNKNOWN_ARM.format(**wrong, known=", ".join(map(str, known))))
 
 
@@ -123,7 +123,7 @@ class Series(Construct):
     def _parse(self, stream: Any, context: Any, path: Any) -> list[list[int]]:
         count = self.samples.count
         if isinstance(count, str):
-            count = context._params.codes[count]
+            count = steering(context)[count]
         found: list[list[int]] = []
         while len(found) < count if isinstance(count, int) else left(stream) >= (self.least if found else self.first):
             before = found[-1] if found else None
@@ -133,10 +133,10 @@ class Series(Construct):
     def _code(self, index: int, before: list[int] | None, stream: Any, context: Any, path: Any) -> int:
         bits = self.samples.leaves[index].delta_bits
         if bits and before is not None:
-            delta = self.deltas[index]._parsereport(stream, context, path)
+            delta = parsed(self.deltas[index], stream, context, path)
             if delta != escape(bits):
                 return int(before[index] + delta)
-        return int(self.whole[index]._parsereport(stream, context, path))
+        return int(parsed(self.whole[index], stream, context, path))
 
     def _build(self, obj: list[list[int]], stream: Any, context: Any, path: Any) -> Any:
         before: list[int] | None = None
@@ -144,11 +144,11 @@ class Series(Construct):
             for index, series in enumerate(self.samples.leaves):
                 delta = None if before is None else difference(series, before[index], codes[index])
                 if delta is not None:
-                    self.deltas[index]._build(delta, stream, context, path)
+                    build(self.deltas[index], delta, stream, context, path)
                     continue
                 if series.delta_bits and before is not None:
-                    self.deltas[index]._build(escape(series.delta_bits), stream, context, path)
-                self.whole[index]._build(codes[index], stream, context, path)
+                    build(self.deltas[index], escape(series.delta_bits), stream, context, path)
+                build(self.whole[index], codes[index], stream, context, path)
             before = codes
         return obj
 
@@ -179,19 +179,19 @@ class Entries(Construct):
 
     def _entry(self, stream: Any, end: int, context: Any, path: Any) -> Found:
         at = stream.tell()
-        channel = self.byte._parsereport(stream, context, path) if self.tlv.channel else 0
-        key = self.key._parsereport(stream, context, path)
+        channel = parsed(self.byte, stream, context, path) if self.tlv.channel else 0
+        key = parsed(self.key, stream, context, path)
         entry, layout = self.entries.get(key, (None, None))
         length = None
         if self.tlv.length and (entry or self.tlv.unknown == "skip"):
-            length = self.byte._parsereport(stream, context, path)
+            length = parsed(self.byte, stream, context, path)
         if entry and layout and (length is None or length * 8 == static_bits(entry.items)):
-            codes = layout._parsereport(stream, context, path)
+            codes = parsed(layout, stream, context, path)
             return Found(entry, channel, codes, key, at // 8, b"", False)
         size = length if self.tlv.length else dict(self.tlv.sizes).get(key)
         skipped = self.tlv.unknown == "skip" and size is not None
         if skipped and size is not None:
-            c.Bytes(size * 8)._parsereport(stream, context, path)
+            parsed(c.Bytes(size * 8), stream, context, path)
         rest = bits2bytes(stream.getvalue()[at:end])
         return Found(None, channel, None, key, at // 8, rest, skipped)
 
@@ -199,13 +199,32 @@ class Entries(Construct):
         for found in obj:
             entry, layout = self.entries[found.key]
             if self.tlv.channel:
-                self.byte._build(found.channel, stream, context, path)
-            self.key._build(found.key, stream, context, path)
+                build(self.byte, found.channel, stream, context, path)
+            build(self.key, found.key, stream, context, path)
             if self.tlv.length:
-                self.byte._build((static_bits(entry.items) or 0) // 8, stream, context, path)
-            layout._build(found.codes, stream, context, path)
+                build(self.byte, (static_bits(entry.items) or 0) // 8, stream, context, path)
+            build(layout, found.codes, stream, context, path)
         stream.write(bytes(8 * self.tlv.tail_bytes))
         return obj
+
+
+# construct's classes are made to be derived from; what a derived one calls has an underscore there.
+
+
+def parsed(subcon: Any, stream: Any, context: Any, path: Any) -> Any:
+    """Parse a part of a construct object."""
+    return subcon._parsereport(stream, context, path)  # noqa: SLF001 - see above
+
+
+def build(subcon: Any, value: Any, stream: Any, context: Any, path: Any) -> None:
+    """Build a part of a construct object."""
+    subcon._build(value, stream, context, path)  # noqa: SLF001 - see above
+
+
+def steering(context: Any) -> dict[str, int]:
+    """Return the codes that steer, by name; the caller of parse or build gives the empty one."""
+    codes: dict[str, int] = context._params.codes  # noqa: SLF001 - see above
+    return codes
 
 
 def items(found: tuple[Item, ...]) -> Any:
@@ -216,25 +235,27 @@ def items(found: tuple[Item, ...]) -> Any:
 def item(found: Item) -> Any:
     """Return the construct object of one item."""
     if isinstance(found, Word):
-        inside = items(found.leaves)
-        return c.Transformed(inside, swapbytesinbits, found.bits, swapbytesinbits, found.bits)
+        return c.Transformed(items(found.leaves), swapbytesinbits, found.bits, swapbytesinbits, found.bits)
     if isinstance(found, Lookahead):
         return c.Pointer(found.bit, Steering(c.BitsInteger(found.bits), found.name))
     if isinstance(found, Switch):
         arms = {code: items(arm.items) for arm in found.arms for code in arm.codes}
         default = c.Pass if found.otherwise == "ignore" else Unknown(found)
-        return c.Switch(lambda context: context._params.codes[found.control], arms, default=default)
+        return c.Switch(lambda context: steering(context)[found.control], arms, default=default)
     if isinstance(found, Repeat):
-        if found.count is None:
-            return c.GreedyRange(leaf(found.leaf))
-        if isinstance(found.count, str):
-            return c.Array(lambda context: context._params.codes[found.count], leaf(found.leaf))
-        return c.Array(found.count, leaf(found.leaf))
-    if isinstance(found, Samples):
-        return Series(found)
-    if isinstance(found, Tlv):
-        return Entries(found)
-    return leaf(found)
+        return repeat(found)
+    own = Series(found) if isinstance(found, Samples) else Entries(found) if isinstance(found, Tlv) else None
+    return leaf(found) if own is None else own  # type: ignore[arg-type]
+
+
+def repeat(found: Repeat) -> Any:
+    """Return the construct object of a list."""
+    count = found.count
+    if count is None:
+        return c.GreedyRange(leaf(found.leaf))
+    if isinstance(count, str):
+        return c.Array(lambda context: steering(context)[count], leaf(found.leaf))
+    return c.Array(count, leaf(found.leaf))
 
 
 def leaf(found: Leaf) -> Any:

@@ -99,16 +99,19 @@ class Reader:
             elif isinstance(item, Tlv):
                 for found in code:
                     self.entry(item, found, reading)
-            elif isinstance(item, Lookahead):
-                self.codes[item.name] = code
             else:
-                if isinstance(item, Number | Choice | Control):
-                    self.codes[item.name] = code
-                if isinstance(item, Number):
-                    self.numbers[item.name] = item
-                    if item.unit is not None and CHANNEL in item.name:
-                        self.units[reading.name(item.name)] = item.unit.display
-                reading.leaf(item, code)
+                self.leaf(item, code, reading)
+
+    def leaf(self, leaf: Leaf | Lookahead, code: int, reading: Reading) -> None:
+        """Take what a leaf says, and keep what steers."""
+        if isinstance(leaf, Number | Choice | Control | Lookahead):
+            self.codes[leaf.name] = code
+        if isinstance(leaf, Number):
+            self.numbers[leaf.name] = leaf
+            if leaf.unit is not None and CHANNEL in leaf.name:
+                self.units[reading.name(leaf.name)] = leaf.unit.display
+        if not isinstance(leaf, Lookahead):
+            reading.leaf(leaf, code)
 
     def repeat(self, repeat: Repeat, codes: list[int], reading: Reading) -> None:
         """Take a list."""

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from datetime import datetime
-from decimal import Decimal
-from fractions import Fraction
-from typing import Any, Final, NoReturn
-
-import msgspec
+from collections.abc import Mapping
+from typing import Any, Final
 
 from siel_codecs.errors import PayloadError
 from siel_codecs.schema import words
@@ -38,14 +32,16 @@ from siel_codecs.schema.model import (
     names,
 )
 from siel_codecs.schema.to_construct_layout import Found
+from siel_codecs.schema.to_construct_names import (
+    arm_names,
+    channel_of,
+    inside,
+    names_with,
+    steered,
+    unknown_arm,
+)
+from siel_codecs.schema.to_construct_values import RefusedValueError, code_of, refuse, seconds
 
-ASKED: Final = {
-    "not_available": Absent.NOT_AVAILABLE,
-    "under_range": Absent.UNDER_RANGE,
-    "over_range": Absent.OVER_RANGE,
-    "fault": Absent.FAULT,
-}
-"""Texts that ask for a special code instead of a value."""
 OF_A_SAMPLE: Final = {"time", "age_s"}
 
 Values = Mapping[str, Any]
@@ -76,19 +72,18 @@ class Writer:
         Raises:
             PayloadError: A name or a value that the message does not have.
         """
-        for name in self.data:
-            if not self.known(name):
-                self.refuse(words.NO_SUCH_VALUE, name, known=", ".join(self.names))
-        return self.items(self.message.items, self.data)
+        try:
+            for name in self.data:
+                if not self.known(name):
+                    refuse(words.NO_SUCH_VALUE, str(name), known=", ".join(self.names))
+            return self.items(self.message.items, self.data)
+        except RefusedValueError as error:
+            field = None if error.field is None else error.field.replace(CHANNEL, str(self.channel))
+            raise PayloadError(self.codec, str(error), field=field) from None
 
     def known(self, name: object) -> bool:
         """Return whether the message has a place for this name."""
         return isinstance(name, str) and (name in self.also or self.template(name) is not None)
-
-    def refuse(self, template: str, field: str | None, **parts: Any) -> NoReturn:
-        """Raise the error with this text."""
-        field = None if field is None else field.replace(CHANNEL, str(self.channel))
-        raise PayloadError(self.codec, template.format(**parts), field=field)
 
     def template(self, name: str) -> str | None:
         """Return the name as the schema has it, with CHANNEL in it; None where it has none."""
@@ -131,62 +126,15 @@ class Writer:
             return self.ahead.pop(leaf.name)
         clock, moment, field = self.clock
         if isinstance(leaf, Control) and leaf.name == clock:
-            code = self.seconds(moment, leaf.bits, field)
+            code = seconds(moment, leaf.bits, field)
         elif isinstance(leaf, Control) or leaf.name.startswith("_"):
             code = self.derived(leaf, after, values)
         else:
-            code = self.value(leaf, values.get(leaf.name), prefix + leaf.name)
+            code = code_of(leaf, values.get(leaf.name), prefix + leaf.name)
             switches = [each for each in steered(leaf.name, after) if isinstance(each, Switch)]
             self.check_arms(code, switches, values)
         self.codes[leaf.name] = code
         return code
-
-    def value(self, leaf: Number | Choice | Opaque, value: Any, field: str) -> int:
-        """Return the code of a value."""
-        if isinstance(leaf, Opaque):
-            return self.opaque(leaf, value, field)
-        if isinstance(leaf, Choice):
-            for code, meaning in leaf.meanings:
-                if type(meaning) is type(value) and meaning == value:
-                    return code
-        asked = Absent.NOT_AVAILABLE if value is None else ASKED.get(value) if isinstance(value, str) else None
-        if asked is not None:
-            code = leaf.special(asked)
-            if code is not None:
-                return code
-            if value is None:
-                self.refuse(words.NEEDS_VALUE, field)
-            if isinstance(leaf, Number):
-                self.refuse(words.NO_SUCH_CODE, field, why=asked.value)
-        if isinstance(leaf, Choice):
-            self.refuse(words.NOT_A_MEANING, field, known=", ".join(shown(meaning) for _, meaning in leaf.meanings))
-        try:
-            number = exact(value, field)
-        except PayloadError:
-            self.refuse(words.NOT_A_NUMBER, field)
-        steps = (number * leaf.den - leaf.add) / leaf.num
-        return self.in_range(leaf, half_away_from_zero(steps, number), field)
-
-    def in_range(self, number: Number, code: int, field: str) -> int:
-        """Return the code that is sent for one that may be outside the range."""
-        if number.code_min <= code <= number.code_max:
-            return code
-        if not number.saturates:
-            low, high = number.value(number.code_min), number.value(number.code_max)
-            self.refuse(words.OUT_OF_RANGE, field, low=low, high=high)
-        below = code < number.code_min
-        special = number.special(Absent.UNDER_RANGE if below else Absent.OVER_RANGE)
-        nearest = number.code_min if below else number.code_max
-        return nearest if special is None else special
-
-    def opaque(self, opaque: Opaque, value: Any, field: str) -> int:
-        """Return the bytes as one code."""
-        if value is None:
-            self.refuse(words.NEEDS_VALUE, field)
-        count = opaque.bits // 8
-        if not isinstance(value, str) or not re.fullmatch(f"[0-9a-fA-F]{{{2 * count}}}", value):
-            self.refuse(words.NOT_HEX, field, count=count)
-        return int(value, 16)
 
     def derived(self, leaf: Control | Number | Choice | Opaque, after: tuple[Item, ...], values: Values) -> int:
         """Return the code of what steers and is no data."""
@@ -230,46 +178,46 @@ class Writer:
             known = sorted(each for arm in switch.arms for each in arm.codes)
             control = switch.control.removeprefix("_")
             known_text = ", ".join(map(str, known))
-            self.refuse(words.UNKNOWN_ARM, None, control=control, code=code, known=known_text)
+            refuse(words.UNKNOWN_ARM, None, control=control, code=code, known=known_text)
         own = names_with(code, switches)
         elsewhere = {name for switch in switches for arm in switch.arms for name in arm_names(arm.items)} - own
         for name in self.given(values):
             if name in elsewhere:
                 known_text = ", ".join(each for each in self.names if each in own)
-                self.refuse(words.NO_SUCH_VALUE, name, known=known_text)
+                refuse(words.NO_SUCH_VALUE, name, known=known_text)
 
     def count(self, user: Repeat | Samples, values: Values, control: Control | Choice) -> int:
         """Return the length of a list; None where there is no list."""
         most = (1 << control.bits) - 1
         if isinstance(user, Repeat):
-            return len(self.list(values.get(user.leaf.name), user.leaf.name, most))
+            return len(self.listed(values.get(user.leaf.name), user.leaf.name, most))
         return len(self.series(user, most) or ())
 
-    def list(self, value: Any, field: str, most: int, exactly: int | None = None) -> list[Any]:
+    def listed(self, value: Any, field: str, most: int, exactly: int | None = None) -> list[Any]:
         """Return a list of so many elements; where it is missing one of None, or of none."""
         if value is None:
             return [None] * (exactly or 0)
         wrong = not isinstance(value, list | tuple)
         if wrong or (len(value) > most if exactly is None else len(value) != exactly):
-            self.refuse(words.NOT_A_LIST, field, count=f"0 to {most}" if exactly is None else exactly)
+            refuse(words.NOT_A_LIST, field, count=f"0 to {most}" if exactly is None else exactly)
         return list(value)
 
     def repeat(self, repeat: Repeat, values: Values, prefix: str) -> list[int]:
         """Return the codes of a list."""
         name = repeat.leaf.name
         exactly = self.codes[repeat.count] if isinstance(repeat.count, str) else repeat.count
-        elements = self.list(values.get(name), prefix + name, MAX_PAYLOAD_BYTES * 8 // repeat.leaf.bits, exactly)
-        return [self.value(repeat.leaf, value, f"{prefix}{name}[{index}]") for index, value in enumerate(elements)]
+        elements = self.listed(values.get(name), prefix + name, MAX_PAYLOAD_BYTES * 8 // repeat.leaf.bits, exactly)
+        return [code_of(repeat.leaf, value, f"{prefix}{name}[{index}]") for index, value in enumerate(elements)]
 
     def series(self, samples: Samples, most: int, exactly: int | None = None) -> list[Values] | None:
         """Return the values of each sample, newest first; None where none are given."""
-        series = names(samples_items(samples))
+        series = names(tuple(each.leaf for each in samples.leaves))
         found = self.data.get("samples")
         if found is None:
             if any(self.data.get(name) is not None for name in series):
                 return [self.data]
             return None
-        samples_found = self.list(found, "samples", most, exactly)
+        samples_found = self.listed(found, "samples", most, exactly)
         for index, sample in enumerate(samples_found):
             self.check_sample(sample, index)
         return samples_found
@@ -277,10 +225,10 @@ class Writer:
     def check_sample(self, sample: Any, index: int) -> None:
         """Refuse what is no sample of this message."""
         if not isinstance(sample, Mapping):
-            self.refuse(words.NOT_A_SAMPLE, f"samples[{index}]")
+            refuse(words.NOT_A_SAMPLE, f"samples[{index}]")
         for name in sample:
             if name not in OF_A_SAMPLE and self.template(name) is None:
-                self.refuse(words.NO_SUCH_VALUE, f"samples[{index}].{name}", known=", ".join(self.names))
+                refuse(words.NO_SUCH_VALUE, f"samples[{index}].{name}", known=", ".join(self.names))
 
     def samples(self, samples: Samples) -> list[list[int]]:
         """Return the codes of a time series in wire order."""
@@ -291,7 +239,7 @@ class Writer:
         if found is None:
             found = [{}] * (exactly or 0)
         elif exactly is not None and len(found) != exactly:
-            self.refuse(words.NOT_A_LIST, "samples", count=exactly)
+            refuse(words.NOT_A_LIST, "samples", count=exactly)
         by_list = self.data.get("samples") is not None
         codes = []
         for index, sample in enumerate(found):
@@ -305,24 +253,7 @@ class Writer:
         if moment is None:
             found = self.series(samples, MAX_SAMPLES)
             moment = found[0].get("time") if found else None
-        return self.seconds(moment, control.bits, "time")
-
-    def seconds(self, moment: Any, bits: int, field: str) -> int:
-        """Return a time as whole UTC seconds since 1970."""
-        if moment is None:
-            self.refuse(words.NEEDS_VALUE, field)
-        try:
-            when = msgspec.convert(moment, datetime) if isinstance(moment, str) else None
-        except msgspec.ValidationError:
-            self.refuse(words.NOT_A_TIME, field)
-        if when is None and (not isinstance(moment, int) or isinstance(moment, bool)):
-            self.refuse(words.NOT_A_TIME, field)
-        if when is not None and when.tzinfo is None:
-            self.refuse(words.NOT_A_TIME, field)
-        seconds = int(when.timestamp() // 1) if when is not None else moment // 1000
-        if not 0 <= seconds < 1 << bits:
-            self.refuse(words.OUT_OF_RANGE, field, low=0, high=((1 << bits) - 1) * 1000)
-        return int(seconds)
+        return seconds(moment, control.bits, "time")
 
     def tlv(self, tlv: Tlv) -> list[Found]:
         """Return the entries that hold what is given, then those of the samples."""
@@ -337,7 +268,7 @@ class Writer:
                         found.append(self.entry(entry, channel, values, ""))
         timed = [entry for entry in tlv.entries if entry.time is not None]
         most = MAX_PAYLOAD_BYTES
-        for index, sample in enumerate(self.list(self.data.get("samples"), "samples", most) if timed else ()):
+        for index, sample in enumerate(self.listed(self.data.get("samples"), "samples", most) if timed else ()):
             self.check_sample(sample, index)
             if "age_s" in sample:
                 continue
@@ -354,7 +285,7 @@ class Writer:
                     values = {name: sample.get(full) for full, name in own.items()} | {"time": sample.get("time")}
                     return self.entry(entry, channel, values, f"samples[{index}].")
         known = ", ".join(dict.fromkeys(name for entry in timed for name in names(entry.items)))
-        self.refuse(words.NO_SUCH_VALUE, f"samples[{index}].{given[0]}", known=known)
+        return refuse(words.NO_SUCH_VALUE, f"samples[{index}].{given[0]}", known=known)
 
     def entry(self, entry: Entry, channel: int, values: Values, prefix: str) -> Found:
         """Return one entry."""
@@ -366,89 +297,8 @@ class Writer:
 
     def channels(self, entry: Entry, values: Values) -> list[int]:
         """Return the channels for which there are values of the entry; of one without channels 0."""
-        found = set()
+        found: set[int] = set()
         for name, value in values.items():
             of_name = (channel_of(each, name) for each in names(entry.items))
             found.update(channel for channel in of_name if channel is not None and value is not None)
         return sorted(found)
-
-
-def exact(value: object, name: str) -> Fraction:
-    """Return a number as people wrote it: 21.345 is 21345/1000, not the binary fraction beside it.
-
-    Raises:
-        PayloadError: No finite number.
-    """
-    if isinstance(value, int | float | Fraction | Decimal) and not isinstance(value, bool):
-        try:
-            return Fraction(str(value))
-        except ValueError:  # nan, inf, or an integer of thousands of digits
-            pass
-    raise PayloadError("schema", words.NOT_A_NUMBER, field=name)
-
-
-def half_away_from_zero(steps: Fraction, value: Fraction) -> int:
-    """Round to the nearest integer; a tie goes to where ``value`` is further from zero."""
-    twice = 2 * steps
-    return (twice + 1).__floor__() // 2 if value >= 0 else -((1 - twice).__floor__() // 2)
-
-
-def shown(meaning: str | bool) -> str:
-    """Return a meaning as people write it."""
-    return meaning if isinstance(meaning, str) else "true" if meaning else "false"
-
-
-def channel_of(template: str, name: str) -> int | None:
-    """Return the channel in a name; 0 where its template has none, None where the name is of another template."""
-    if CHANNEL not in template:
-        return 0 if name == template else None
-    before, after = map(re.escape, template.split(CHANNEL, 1))
-    found = re.fullmatch(f"{before}(0|[1-9][0-9]{{0,2}}){after}", name)
-    return int(found[1]) if found and int(found[1]) < 256 else None  # noqa: PLR2004 - one byte
-
-
-def samples_items(samples: Samples) -> tuple[Leaf, ...]:
-    """Return the leaves of one sample."""
-    return tuple(each.leaf for each in samples.leaves)
-
-
-def inside(items: tuple[Item, ...]) -> Iterator[Item | Entry]:
-    """Yield items and what is in them, Tlv entries included, in wire order."""
-    for item in items:
-        yield item
-        if isinstance(item, Switch):
-            for arm in item.arms:
-                yield from inside(arm.items)
-        elif isinstance(item, Tlv):
-            for entry in item.entries:
-                yield entry
-                yield from inside(entry.items)
-
-
-def steered(name: str, items: tuple[Item, ...]) -> Iterator[Switch | Repeat | Samples]:
-    """Yield what a Control or Choice steers among the items after it."""
-    for item in inside(items):
-        if (
-            (isinstance(item, Switch) and item.control == name)
-            or (isinstance(item, Repeat) and item.count == name)
-            or (isinstance(item, Samples) and name in (item.count, item.base))
-        ):
-            yield item
-
-
-def arm_names(items: tuple[Item, ...]) -> set[str]:
-    """Return the names in data that make an encoder choose these items."""
-    series = any(isinstance(item, Samples) or (isinstance(item, Entry) and item.time) for item in inside(items))
-    return {*names(items), *(["samples"] if series else [])}
-
-
-def names_with(code: int, switches: list[Switch]) -> set[str]:
-    """Return the names that have a place when the control has this code."""
-    arms = (arm for switch in switches for arm in switch.arms if code in arm.codes)
-    return {name for arm in arms for name in arm_names(arm.items)}
-
-
-def unknown_arm(code: int, switches: list[Switch]) -> Switch | None:
-    """Return the first of the switches for which this code is an error."""
-    known = (switch for switch in switches if switch.otherwise == "error")
-    return next((switch for switch in known if all(code not in arm.codes for arm in switch.arms)), None)

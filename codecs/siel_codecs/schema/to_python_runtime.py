@@ -170,7 +170,7 @@ def check_names(
     """
     for name in values:
         if not is_known(name, names, also):
-            raise PayloadError(codec, words.NO_SUCH_VALUE.format(known=", ".join(names)), field=prefix + name)
+            raise PayloadError(codec, words.NO_SUCH_VALUE.format(known=", ".join(names)), field=f"{prefix}{name}")
 
 
 # What steers
