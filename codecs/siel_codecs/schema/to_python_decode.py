@@ -12,7 +12,6 @@ from siel_codecs.errors import EmitError
 from siel_codecs.schema import words
 from siel_codecs.schema.model import (
     CHANNEL,
-    Absent,
     Choice,
     Constant,
     Control,
@@ -33,31 +32,23 @@ from siel_codecs.schema.model import (
     leaves,
     static_bytes,
 )
-from siel_codecs.schema.to_python_place import Place, Sink, big_endian, meet, move, shown_signed
-from siel_codecs.schema.to_python_series import samples, tlv
-from siel_codecs.schema.to_python_text import Code, Lines, filled, joined, with_channel
+from siel_codecs.schema.to_python_place import Cursor, Place, Sink, big_endian, meet, move, shown_signed
+from siel_codecs.schema.to_python_series import repeat, samples, tlv
+from siel_codecs.schema.to_python_text import Code, Lines, branches, filled, joined, with_channel
+from siel_codecs.schema.to_python_values import store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-TREE = 8
-"""From so many entries on they are found by halving."""
 
-
-class MessageDecoder:
+class MessageDecoder(Cursor):
     """Writes the decoder of one message; ``size`` is the payload's length and the selector is already checked."""
 
     def __init__(self, codec: str, out: Lines, message: Message, command: bool, selector: Constant | None) -> None:
         """``codec`` stands in errors; a ``command`` has its name in the data; the ``selector`` has been looked at."""
-        self.codec, self.out, self.message, self.command = codec, out, message, command
-        self.fixed = static_bytes(message)
+        super().__init__(out, static_bytes(message), (selector.bits + 7) // 8 if selector else 0)
+        self.codec, self.message, self.command = codec, message, command
         self.selected = message.items[0] if selector else None
-        self.at = Place("", 0)
-        self.have: tuple[str, int] = ("", (selector.bits + 7) // 8 if selector else 0)
-        """A variable of the place and the bytes behind it that are known to be there."""
-        self.end = "size"
-        self.checked = False
-        """Whether all that is read is known to be there."""
         kept = _steering(message.items)
         self.kept = {name: f"c{index}" for index, name in enumerate(dict.fromkeys(kept))}
         self.assigned: set[str] = set()
@@ -110,11 +101,6 @@ class MessageDecoder:
         self.out.block(f"if size < {size}:", [self.short])
         self.out(f"return failed({filled(words.TOO_LONG, length=Code('str(size)'))})")
 
-    @property
-    def short(self) -> str:
-        """The statement that refuses a payload that ends too early."""
-        return f"return failed({filled(words.TOO_SHORT, length=Code('str(size)'))})"
-
     def left_over(self, used: str) -> None:
         """Say what becomes of bytes after the end."""
         if self.message.extra == "error":
@@ -124,39 +110,6 @@ class MessageDecoder:
         else:
             body = f"warnings.append({filled(words.EXTRA_BYTES, count=Code(f'str(size - ({used}))'))})"
         self.out.block(f"if size > {used}:", [body])
-
-    # places
-
-    def need(self, bits: int) -> None:
-        """Refuse a payload without so many bits from here on."""
-        if self.fixed is not None or self.checked or not bits:
-            return
-        if self.at.var == "q":
-            self.out.block(f"if {self.end} * 8 < {self.at.on(bits).bit()}:", [self.short])
-            return
-        last = (self.at.off + bits + 7) // 8
-        if self.have[0] == self.at.var and self.have[1] >= last:
-            return
-        self.have = (self.at.var, last)
-        self.out.block(f"if {self.end} < {Place(self.at.var, last * 8).byte()}:", [self.short])
-
-    def bits(self, bits: int) -> str:
-        """Return the expression of the number that the next bits are; with a shift inside it stands in brackets."""
-        at, end = self.at, self.at.on(bits)
-        if self.fixed is not None and not at.var:
-            shift = self.fixed * 8 - end.off
-            mask = (1 << bits) - 1
-            return f"n >> {shift} & {mask:#x}" if shift else "n" if bits == self.fixed * 8 else f"n & {mask:#x}"
-        mask = f" & {(1 << bits) - 1:#x}"
-        if at.var == "q":
-            span = f"payload[({at.bit()}) >> 3:({end.on(7).bit()}) >> 3]"
-            return f'from_bytes({span}, "big") >> (-({end.bit()}) & 7){mask}'
-        right = -end.off % 8
-        whole = big_endian(at, (end.off + 7) // 8 - at.off // 8)
-        if at.off % 8 == 0 and right == 0:
-            return whole
-        whole = f"({whole})" if " " in whole else whole
-        return f"{whole} >> {right}{mask}" if right else f"{whole}{mask}"
 
     # items
 
@@ -198,7 +151,7 @@ class MessageDecoder:
         elif isinstance(item, Switch):
             self.switch(item, sink)
         elif isinstance(item, Repeat):
-            self.repeat(item, sink)
+            repeat(self, item, sink)
         elif isinstance(item, Samples):
             samples(self, item, sink)
         elif isinstance(item, Tlv):
@@ -250,7 +203,7 @@ class MessageDecoder:
             first = self.at.byte()
             if count == 1:
                 whole = f"payload[{first}]"
-            elif count == 2:
+            elif count == 2:  # noqa: PLR2004 - two are faster without a slice
                 whole = f"payload[{first}] | payload[{self.at.byte(8)}] << 8"
             else:
                 whole = f'from_bytes(payload[{first}:{self.at.byte(word.bits)}], "little")'
@@ -316,80 +269,7 @@ class MessageDecoder:
             name, key = [Code("name")], "name"
             if isinstance(leaf, Number) and leaf.unit is not None:
                 self.out(f"units[name] = {leaf.unit.display!r}")
-        self.store(leaf, code, f"{sink.data}[{key}] = ", name, sink, wide=wide)
-
-    def store(
-        self,
-        leaf: Number | Choice,
-        code: str,
-        into: str,
-        name: list[str],
-        sink: Sink,
-        *,
-        close: str = "",
-        wide: bool = False,
-    ) -> None:
-        """Add the code that gives a value ``into`` something, or warns about ``name``.
-
-        Args:
-            leaf: What the code is of.
-            code: Its expression.
-            into: What stands before the value.
-            name: The pieces of the name in warnings.
-            sink: Where warnings go.
-            close: What stands after the value; then None is stored where there is no value.
-            wide: The code may be outside the leaf's bits.
-        """
-        absent: list[str] = [f"{into}None{close}"] if close else []
-        if isinstance(leaf, Choice):
-            self.choice(leaf, code, into, name, sink, close, absent, wide)
-            return
-        if leaf.every_code_is_a_value and not wide:
-            self.out(f"{into}{_value(leaf, code)}{close}")
-            return
-        if not code.isidentifier():
-            self.out(f"v = {code}")
-            code = "v"
-        low = "" if leaf.code_min == leaf.lowest and not wide else f"{leaf.code_min} <= "
-        high = "" if leaf.code_max == leaf.highest and low and not wide else f" <= {leaf.code_max}"
-        self.out.block(f"if {low}{code}{high}:", [f"{into}{_value(leaf, code)}{close}"])
-        self.specials(leaf, code, name, sink, absent)
-        outside = filled(words.ABSENT, name=name, why=Absent.OUT_OF_RANGE.value)
-        self.out.block("else:", [*absent, f"{sink.warnings}.append({outside})"])
-
-    def choice(
-        self,
-        leaf: Choice,
-        code: str,
-        into: str,
-        name: list[str],
-        sink: Sink,
-        close: str,
-        absent: list[str],
-        wide: bool,
-    ) -> None:
-        """Add the code of an enum or a flag."""
-        meanings = dict(leaf.meanings)
-        if leaf.bits == 1 and leaf.is_flag and set(meanings) == {0, 1} and not wide:
-            true_is = int(meanings[1] is True)
-            self.out(f"{into}({code}) == {true_is}{close}")
-            return
-        if not code.isidentifier():
-            self.out(f"v = {code}")
-            code = "v"
-        self.out(f"m = {self.out.constant('MEANINGS', meanings)}.get({code})")
-        self.out.block("if m is not None:", [f"{into}m{close}"])
-        self.specials(leaf, code, name, sink, absent)
-        unknown = filled(words.UNKNOWN_CODE, name=name, code=Code(f"str({code})"))
-        self.out.block("else:", [*absent, f"{sink.warnings}.append({unknown})"])
-
-    def specials(self, leaf: Number | Choice, code: str, name: list[str], sink: Sink, absent: list[str]) -> None:
-        """Add the branches of codes that say why there is no value."""
-        for special in leaf.specials:
-            one = special.first == special.last
-            head = f"{code} == {special.first}" if one else f"{special.first} <= {code} <= {special.last}"
-            why = filled(words.ABSENT, name=name, why=special.absent.value)
-            self.out.block(f"elif {head}:", [*absent, f"{sink.warnings}.append({why})"])
+        store(self.out, leaf, code, f"{sink.data}[{key}] = ", name, sink, wide=wide)
 
     # groups
 
@@ -436,80 +316,11 @@ class MessageDecoder:
         if returns:
             finished[-1] = bodies[-1][0]
         cases = [(codes, body) for (codes, _), body in zip(arms, finished[:-1], strict=True)]
-        self.branches(control, cases, finished[-1])
-
-    def branches(self, control: str, cases: list[tuple[tuple[int, ...], list[str]]], last: list[str]) -> None:
-        """Add a chain of branches, or a tree of them where there are many."""
-        if len(cases) > TREE and all(len(codes) == 1 for codes, _ in cases):
-            cases = sorted(cases, key=lambda case: case[0])
-            middle = len(cases) // 2
-            self.out.within(
-                f"if {control} < {cases[middle][0][0]}:", lambda: self.branches(control, cases[:middle], last)
-            )
-            self.out.within("else:", lambda: self.branches(control, cases[middle:], last))
-            return
-        word = "if"
-        for codes, body in cases:
-            self.out.block(f"{word} {matches(control, codes)}:", body)
-            word = "elif"
-        if last and cases:
-            self.out.block("else:", last)
-        elif last:
-            for line in last:
-                self.out(line)
+        branches(self.out, control, cases, finished[-1])
 
     def count(self, count: int | str | None) -> str | None:
         """Return the expression of a number of elements, None for as many as there are."""
         return self.code(count) if isinstance(count, str) else None if count is None else str(count)
-
-    def elements(self, bits: int, count: int | str | None) -> tuple[str, bool]:
-        """Add the code that finds elements of equal size; their end is in the variable ``e``.
-
-        Returns:
-            The arguments of the range of their places, and whether those are bytes.
-        """
-        number = self.count(count)
-        in_bytes = self.at.aligned and bits % 8 == 0
-        first, unit, end = (
-            (self.at.byte(), bits // 8, self.end) if in_bytes else (self.at.bit(), bits, f"{self.end} * 8")
-        )
-        if number is None:
-            self.out(f"e = {first} + ({end} - ({first})) // {unit} * {unit}")
-        else:
-            self.out(f"e = {first} + {number} * {unit}")
-            if self.fixed is None:
-                self.out.block(f"if {end} < e:", [self.short])
-        return f"{first}, e, {unit}", in_bytes
-
-    def repeat(self, repeat: Repeat, sink: Sink) -> None:
-        """Add the code of a list."""
-        leaf = repeat.leaf
-        places, in_bytes = self.elements(leaf.bits, repeat.count)
-        if not leaf.name.startswith("_"):
-            here, fixed = self.at, self.fixed
-            name = with_channel(leaf.name)
-            if isinstance(leaf, Number) and leaf.unit is not None and CHANNEL in leaf.name:
-                self.out(f"units[{joined(name)}] = {leaf.unit.display!r}")
-            self.out("values = []")
-            self.at, self.fixed = Place("p" if in_bytes else "q", 0), None
-            code = self.bits(leaf.bits)
-            code = shown_signed(leaf, code) if isinstance(leaf, Number) else code
-            element = [*name, "[", Code("str(len(values) - 1)"), "]"]
-            body = self.out.capture(lambda: self.store(leaf, code, "values.append(", element, sink, close=")"))
-            self.at, self.fixed = here, fixed
-            before = "p" if in_bytes else "q"
-            self.out.block(f"for {before} in range({places}):", body)
-            self.out(f"{sink.data}[{joined(name)}] = values")
-        self.behind(leaf.bits, repeat.count, in_bytes)
-
-    def behind(self, bits: int, count: int | str | None, in_bytes: bool) -> None:
-        """Stand behind elements of equal size, after a loop that moved ``p`` or ``q``."""
-        var = "p" if in_bytes else "q"
-        if isinstance(count, int) and self.at.var != var:
-            self.at = self.at.on(bits * count)
-        else:
-            self.out(f"{var} = e")
-            self.at, self.have = Place(var, 0), ("", 0)
 
 
 def _quiet(items: Sequence[Item]) -> Iterator[Leaf | Word]:
@@ -520,27 +331,6 @@ def _quiet(items: Sequence[Item]) -> Iterator[Leaf | Word]:
         yield item
         if isinstance(item, Constant) or (isinstance(item, Word) and any(isinstance(x, Constant) for x in item.leaves)):
             return
-
-
-def _value(leaf: Number, code: str) -> str:
-    simple = leaf.num == 1 and leaf.add == 0 and leaf.den == 1
-    steps = code if simple or code.isidentifier() else f"({code})"
-    if leaf.num != 1:
-        steps = f"{steps} * {leaf.num}"
-    if leaf.add:
-        steps = f"{steps} {'+' if leaf.add > 0 else '-'} {abs(leaf.add)}"
-        steps = f"({steps})" if leaf.den != 1 else steps
-    return steps if leaf.den == 1 else f"{steps} / {leaf.den}"
-
-
-def matches(control: str, codes: tuple[int, ...]) -> str:
-    """Return the condition that the variable ``control`` is one of these codes."""
-    if len(codes) == 1:
-        return f"{control} == {codes[0]}"
-    low, high = min(codes), max(codes)
-    if high - low == len(codes) - 1:
-        return f"{low} <= {control} <= {high}"
-    return f"{control} in {{{', '.join(map(str, codes))}}}"
 
 
 def inside(items: Sequence[Item]) -> Iterator[Item | Entry]:

@@ -35,8 +35,9 @@ from siel_codecs.schema.model import (
     static_bits,
     static_bytes,
 )
-from siel_codecs.schema.to_python_decode import inside, matches
-from siel_codecs.schema.to_python_text import Code, Lines, filled, joined, with_channel
+from siel_codecs.schema.to_python_decode import inside
+from siel_codecs.schema.to_python_encode_series import samples, tlv
+from siel_codecs.schema.to_python_text import Code, Lines, filled, joined, matches, with_channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -136,9 +137,9 @@ class MessageEncoder:
         elif isinstance(item, Repeat):
             self.repeat(item)
         elif isinstance(item, Samples):
-            self.samples(item)
+            samples(self, item)
         elif isinstance(item, Tlv):
-            self.tlv(item)
+            tlv(self, item)
         else:
             self.leaf(item, after)
 
@@ -233,9 +234,10 @@ class MessageEncoder:
         held = {code: _names_with(code, switches) for code in codes}
         elsewhere = {name for switch in switches for arm in switch.arms for name in _arm_names(arm.items)}
         text = ", ".join(f"({code}, frozenset({sorted(held[code])!r}))" for code in codes)
+        shown = [", ".join(map(str, sorted(each))) for each in known]
         required = ", ".join(
-            f"({switch.control.removeprefix('_')!r}, frozenset({sorted(each)!r}), {', '.join(map(str, sorted(each)))!r})"
-            for switch, each in zip(strict, known, strict=True)
+            f"({switch.control.removeprefix('_')!r}, frozenset({sorted(each)!r}), {text!r})"
+            for switch, each, text in zip(strict, known, shown, strict=True)
         )
         all_names = [name for name in order if name in elsewhere]
         name = f"ARMS_{len(self.out.constants)}"
@@ -295,116 +297,6 @@ class MessageEncoder:
         found = self.series(samples, str(MAX_SAMPLES), "None")
         self.out.block("if moment is None:", [f"found = {found}", 'moment = found[0].get("time") if found else None'])
         return f'seconds(CODEC, "time", moment, {leaf.bits})'
-
-    def samples(self, samples: Samples) -> None:
-        """Add a time series."""
-        bits = sum(each.delta_bits or each.leaf.bits for each in samples.leaves)
-        most = min(MAX_PAYLOAD_BYTES * 8 // bits, MAX_SAMPLES)
-        out = self.out
-        out(f"found = {self.series(samples, str(most), self.exactly(samples.count))}")
-        out('by_list = data.get("samples") is not None')
-        deltas = any(each.delta_bits for each in samples.leaves)
-        # Errors name the newest sample first, whatever the order on the wire.
-        out("rows = []")
-        out.within("for i, sample in enumerate(found):", lambda: self.row(samples))
-        out(f"for row in {'rows' if samples.newest_first else 'reversed(rows)'}:")
-        body = out.capture(lambda: self.wire(samples))
-        if deltas:
-            out.lines.insert(len(out.lines) - 1, "before = None")
-            body.append("before = row")
-        out.lines += [f"    {line}" for line in body]
-
-    def row(self, samples: Samples) -> None:
-        """Add what finds the codes of one sample."""
-        values, prefix = self.values, self.prefix
-        self.values, self.prefix = "sample", [Code("of")]
-        self.out('of = "samples[" + str(i) + "]." if by_list else ""')
-        codes = []
-        for index, each in enumerate(samples.leaves):
-            if isinstance(each.leaf, Reserved):
-                codes.append("0")
-            else:
-                self.out(f"r{index} = {self.code(each.leaf, ())}")
-                codes.append(f"r{index}")
-        self.out(f"rows.append(({', '.join(codes)},))")
-        self.values, self.prefix = values, prefix
-
-    def wire(self, samples: Samples) -> None:
-        """Add what puts the codes of one sample into the number."""
-        out = self.out
-        for index, each in enumerate(samples.leaves):
-            leaf, bits = each.leaf, each.delta_bits
-            mask = (1 << leaf.bits) - 1
-            whole = f"n = n << {leaf.bits} | row[{index}] & {mask:#x}"
-            if not bits:
-                out(whole)
-                continue
-            escape = f"n = n << {bits} | {1 << bits - 1}"
-            if not isinstance(leaf, Number):
-                out.block("if before is not None:", [escape])
-                out(whole)
-                continue
-            low, high = leaf.code_min, leaf.code_max
-            fits = f"{low} <= before[{index}] <= {high} and {low} <= row[{index}] <= {high}"
-            out.block("if before is None:", [whole])
-            difference = f"row[{index}] - before[{index}]"
-            out.block(
-                f"elif {fits} and abs({difference}) < {1 << bits - 1}:",
-                [f"n = n << {bits} | {difference} & {(1 << bits) - 1:#x}"],
-            )
-            out.block("else:", [escape, whole])
-
-    # entries
-
-    def tlv(self, tlv: Tlv) -> None:
-        """Add the entries that hold what is given, then those of the samples."""
-        out = self.out
-        out("sent = set()")
-        for entry in tlv.entries:
-            if entry.time is None:
-                own = tuple(names(entry.items))
-                body = out.capture(lambda entry=entry: self.entry(tlv, entry))  # type: ignore[misc]
-                held = out.capture(lambda body=body: out.block("if values is not None:", body))  # type: ignore[misc]
-                start = f"values = of_channel({own!r}, data, channel, sent)"
-                if any(CHANNEL in name for name in own):
-                    out.block(f"for channel in channels_in({own!r}, data):", [start, *held])
-                else:
-                    out.lines += ["channel = 0", start, *held]
-        timed = [entry for entry in tlv.entries if entry.time is not None]
-        if timed:
-            self.timed(tlv, timed)
-        if tlv.tail_bytes:
-            self.put(8 * tlv.tail_bytes, "0")
-
-    def timed(self, tlv: Tlv, timed: list[Entry]) -> None:
-        """Add the entries of the samples that have a time of their own."""
-        out = self.out
-        entries = tuple(tuple(names(entry.items)) for entry in timed)
-        found = f'sample_entry(CODEC, data.get("samples"), {self.names_constant}, {entries!r})'
-        prefix, self.prefix = self.prefix, [Code("of")]
-        loop: list[str] = []
-        for index, entry in enumerate(timed):
-            body = out.capture(lambda entry=entry: self.entry(tlv, entry))  # type: ignore[misc]
-            loop += [f"if entry == {index}:", *(f"    {line}" for line in body)]
-        self.prefix = prefix
-        out.block(f"for entry, channel, values, of in {found}:", loop)
-
-    def entry(self, tlv: Tlv, entry: Entry) -> None:
-        """Add one entry, whose values are in ``values``."""
-        outer, self.values = self.values, "values"
-        self.out("ch = str(channel)")
-        if self.switches:
-            outer_given = "given"
-            self.out(f"{outer_given} = templates(values, {self.names_constant})")
-        if tlv.channel:
-            self.put(8, "channel")
-        self.put(8 * tlv.key_bytes, str(entry.key))
-        if tlv.length:
-            self.put(8, str((static_bits(entry.items) or 0) // 8))
-        self.clock = entry.time
-        self.items(entry.items)
-        self.clock = None
-        self.values = outer
 
 
 def steered(name: str, items: Sequence[Item]) -> Iterator[Switch | Repeat | Samples]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from siel_codecs.schema import words
+from siel_codecs.schema.to_python_text import Code, Lines, filled
+
 if TYPE_CHECKING:
     from siel_codecs.schema.model import Number
 
@@ -39,6 +42,56 @@ class Sink(NamedTuple):
 
     data: str = "data"
     warnings: str = "warnings"
+
+
+class Cursor:
+    """The place to which a decoder has come, and what is known about the payload's end."""
+
+    def __init__(self, out: Lines, fixed: int | None, have: int) -> None:
+        """``out`` takes the code; a ``fixed`` size is that of every payload; ``have`` bytes are known to be there."""
+        self.out, self.fixed = out, fixed
+        self.at = Place("", 0)
+        self.have: tuple[str, int] = ("", have)
+        """A variable of the place and the bytes behind it that are known to be there."""
+        self.end = "size"
+        self.checked = False
+        """Whether all that is read is known to be there."""
+
+    @property
+    def short(self) -> str:
+        """The statement that refuses a payload that ends too early."""
+        return f"return failed({filled(words.TOO_SHORT, length=Code('str(size)'))})"
+
+    def need(self, bits: int) -> None:
+        """Refuse a payload without so many bits from here on."""
+        if self.fixed is not None or self.checked or not bits:
+            return
+        if self.at.var == "q":
+            self.out.block(f"if {self.end} * 8 < {self.at.on(bits).bit()}:", [self.short])
+            return
+        last = (self.at.off + bits + 7) // 8
+        if self.have[0] == self.at.var and self.have[1] >= last:
+            return
+        self.have = (self.at.var, last)
+        self.out.block(f"if {self.end} < {Place(self.at.var, last * 8).byte()}:", [self.short])
+
+    def bits(self, bits: int) -> str:
+        """Return the expression of the number that the next bits are; with a shift inside it stands in brackets."""
+        at, end, mask = self.at, self.at.on(bits), f" & {(1 << bits) - 1:#x}"
+        if self.fixed is not None and not at.var:
+            shift = self.fixed * 8 - end.off
+            if shift:
+                return f"n >> {shift}{mask}"
+            return "n" if bits == self.fixed * 8 else f"n{mask}"
+        if at.var == "q":
+            span = f"payload[({at.bit()}) >> 3:({end.on(7).bit()}) >> 3]"
+            return f'from_bytes({span}, "big") >> (-({end.bit()}) & 7){mask}'
+        right = -end.off % 8
+        whole = big_endian(at, (end.off + 7) // 8 - at.off // 8)
+        if at.off % 8 == 0 and right == 0:
+            return whole
+        whole = f"({whole})" if " " in whole else whole
+        return f"{whole} >> {right}{mask}" if right else f"{whole}{mask}"
 
 
 def meet(places: list[Place]) -> tuple[Place, bool]:

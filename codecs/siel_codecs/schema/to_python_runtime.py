@@ -32,17 +32,17 @@ def scaled(value: Any, num: int, add: int, den: int) -> int | None:
     """
     kind = value.__class__
     if kind is int and -(1 << 64) < value < 1 << 64:
-        top = 2 * (value * den - add)
+        top: int = 2 * (value * den - add)
         return (top + num) // (2 * num) if value >= 0 else -((num - top) // (2 * num))
     if kind is float:
         # The double beside the decimal, and the three roundings below, can be wrong by much less than _SURE.
         steps = (value * den - add) / num
         doubt = (abs(value * den) + abs(add)) * _SURE / num + abs(steps) * _SURE
         if doubt < 0.25:  # noqa: PLR2004 - also False for what is not finite
-            whole = floor(steps)
-            above = steps - whole - 0.5
+            whole: int = floor(steps)
+            above: float = steps - whole - 0.5
             if abs(above) > doubt:
-                return whole + (above > 0)
+                return whole + 1 if above > 0 else whole
     if not isinstance(value, int | float | Fraction | Decimal) or kind is bool:
         return None
     try:
@@ -196,7 +196,7 @@ def pick(codec: str, given: list[str], arms: tuple[Any, ...]) -> int:
     codes, all_names, _ = arms
     wanted = [name for name in given if name in all_names]
     if not wanted:
-        return next((code for code, names in codes if not names), codes[0][0])
+        return int(next((code for code, names in codes if not names), codes[0][0]))
     for code, names in codes:
         if names.issuperset(wanted):
             return int(code)

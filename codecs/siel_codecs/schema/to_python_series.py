@@ -6,15 +6,81 @@ from typing import TYPE_CHECKING
 
 from siel_codecs.errors import EmitError
 from siel_codecs.schema import words
-from siel_codecs.schema.model import CHANNEL, Entry, Number, Reserved, Samples, SeriesLeaf, Tlv, names, static_bits
+from siel_codecs.schema.model import (
+    CHANNEL,
+    Entry,
+    Number,
+    Repeat,
+    Reserved,
+    Samples,
+    SeriesLeaf,
+    Tlv,
+    names,
+    static_bits,
+)
 from siel_codecs.schema.to_python_place import Place, Sink, shown_signed
-from siel_codecs.schema.to_python_text import Code, filled
+from siel_codecs.schema.to_python_text import Code, filled, joined, with_channel
+from siel_codecs.schema.to_python_values import store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from siel_codecs.schema.to_python_decode import MessageDecoder
 
 OF_ONE = Sink("d", "said")
 """Where the values of one sample go."""
+
+
+def elements(decoder: MessageDecoder, bits: int, count: int | str | None) -> tuple[str, bool]:
+    """Add the code that finds elements of equal size; their end is in the variable ``e``.
+
+    Returns:
+        The arguments of the range of their places, and whether those are bytes.
+    """
+    number = decoder.count(count)
+    in_bytes = decoder.at.aligned and bits % 8 == 0
+    first, unit, end = (
+        (decoder.at.byte(), bits // 8, decoder.end) if in_bytes else (decoder.at.bit(), bits, f"{decoder.end} * 8")
+    )
+    if number is None:
+        decoder.out(f"e = {first} + ({end} - ({first})) // {unit} * {unit}")
+    else:
+        decoder.out(f"e = {first} + {number} * {unit}")
+        if decoder.fixed is None:
+            decoder.out.block(f"if {end} < e:", [decoder.short])
+    return f"{first}, e, {unit}", in_bytes
+
+
+def repeat(decoder: MessageDecoder, repeat: Repeat, sink: Sink) -> None:
+    """Add the code of a list."""
+    leaf = repeat.leaf
+    places, in_bytes = elements(decoder, leaf.bits, repeat.count)
+    if not leaf.name.startswith("_"):
+        here, fixed = decoder.at, decoder.fixed
+        name = with_channel(leaf.name)
+        if isinstance(leaf, Number) and leaf.unit is not None and CHANNEL in leaf.name:
+            decoder.out(f"units[{joined(name)}] = {leaf.unit.display!r}")
+        decoder.out("values = []")
+        decoder.at, decoder.fixed = Place("p" if in_bytes else "q", 0), None
+        code = decoder.bits(leaf.bits)
+        code = shown_signed(leaf, code) if isinstance(leaf, Number) else code
+        element = [*name, "[", Code("str(len(values) - 1)"), "]"]
+        body = decoder.out.capture(lambda: store(decoder.out, leaf, code, "values.append(", element, sink, close=")"))
+        decoder.at, decoder.fixed = here, fixed
+        before = "p" if in_bytes else "q"
+        decoder.out.block(f"for {before} in range({places}):", body)
+        decoder.out(f"{sink.data}[{joined(name)}] = values")
+    behind(decoder, leaf.bits, repeat.count, in_bytes)
+
+
+def behind(decoder: MessageDecoder, bits: int, count: int | str | None, in_bytes: bool) -> None:
+    """Stand behind elements of equal size, after a loop that moved ``p`` or ``q``."""
+    var = "p" if in_bytes else "q"
+    if isinstance(count, int) and decoder.at.var != var:
+        decoder.at = decoder.at.on(bits * count)
+    else:
+        decoder.out(f"{var} = e")
+        decoder.at, decoder.have = Place(var, 0), ("", 0)
 
 
 def samples(decoder: MessageDecoder, series: Samples, sink: Sink) -> None:
@@ -27,7 +93,7 @@ def samples(decoder: MessageDecoder, series: Samples, sink: Sink) -> None:
     if any(each.delta_bits for each in series.leaves):
         _with_deltas(decoder, series)
     else:
-        places, in_bytes = decoder.elements(bits, series.count)
+        places, in_bytes = elements(decoder, bits, series.count)
         here = decoder.at, decoder.have, decoder.fixed
         var = "p" if in_bytes else "q"
         # All of them are known to be there: nothing is checked in the loop.
@@ -43,7 +109,7 @@ def samples(decoder: MessageDecoder, series: Samples, sink: Sink) -> None:
         decoder.checked = checked
         decoder.at, decoder.have, decoder.fixed = here
         out.block(f"for {var} in range({places}):", body)
-        decoder.behind(bits, series.count, in_bytes)
+        behind(decoder, bits, series.count, in_bytes)
     step = _step(decoder, series)
     if series.base is not None:
         out(f"base = {decoder.code(series.base)} * 1000")
@@ -149,9 +215,10 @@ def _entry(decoder: MessageDecoder, found: Tlv, sink: Sink) -> None:
     out(f"k = {decoder.bits(found.key_bytes * 8)}")
     decoder.at = Place("p", head * 8)
     known = decoder.assigned, decoder.numbers
-    arms = []
-    for entry in found.entries:
-        arms.append(((entry.key,), lambda entry=entry: _known(decoder, found, entry, sink)))
+    arms: list[tuple[tuple[int, ...], Callable[[], None]]] = [
+        ((entry.key,), lambda entry=entry: _known(decoder, found, entry, sink))  # type: ignore[misc]
+        for entry in found.entries
+    ]
     decoder.fixed = None
     decoder.dispatch("k", arms, lambda: _unknown(decoder, found, sink), returns=False)
     decoder.assigned, decoder.numbers = known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from siel_codecs.schema.model import CHANNEL
 from siel_codecs.schema.words import parts
@@ -47,6 +47,10 @@ def with_channel(name: str) -> list[str]:
     return [before, Code("ch"), after] if channel else [name]
 
 
+TREE: Final = 8
+"""More cases than these are found by halving."""
+
+
 class Lines:
     """Source that grows; constants of the module are kept apart."""
 
@@ -83,3 +87,32 @@ class Lines:
     def within(self, head: str, write: Callable[[], None]) -> None:
         """Add a statement whose body ``write`` adds."""
         self.block(head, self.capture(write))
+
+
+def branches(out: Lines, control: str, cases: list[tuple[tuple[int, ...], list[str]]], last: list[str]) -> None:
+    """Add a chain of branches, or a tree of them where there are many."""
+    if len(cases) > TREE and all(len(codes) == 1 for codes, _ in cases):
+        cases = sorted(cases, key=lambda case: case[0])
+        middle = len(cases) // 2
+        out.within(f"if {control} < {cases[middle][0][0]}:", lambda: branches(out, control, cases[:middle], last))
+        out.within("else:", lambda: branches(out, control, cases[middle:], last))
+        return
+    word = "if"
+    for codes, body in cases:
+        out.block(f"{word} {matches(control, codes)}:", body)
+        word = "elif"
+    if last and cases:
+        out.block("else:", last)
+    elif last:
+        for line in last:
+            out(line)
+
+
+def matches(control: str, codes: tuple[int, ...]) -> str:
+    """Return the condition that the variable ``control`` is one of these codes."""
+    if len(codes) == 1:
+        return f"{control} == {codes[0]}"
+    low, high = min(codes), max(codes)
+    if high - low == len(codes) - 1:
+        return f"{low} <= {control} <= {high}"
+    return f"{control} in {{{', '.join(map(str, codes))}}}"
