@@ -84,16 +84,21 @@ def test_show_tells_messages_ranges_units_and_commands(own: Path) -> None:
     assert found["examples"][0]["payload"] == "2064c8"
 
 
-def test_show_for_people_fits_a_terminal() -> None:
-    for name in ("siel/weather", "siel/valve", "siel/water_level", "elsys/ers"):
-        text = siel("show", name).stdout
-        assert max(map(len, text.splitlines())) <= 100
+@pytest.mark.parametrize("columns", [80, 100])
+def test_show_for_people_fits_a_terminal_and_loses_no_word(columns: int) -> None:
+    for name in ("siel/weather", "siel/valve", "siel/diagnostics"):
+        text = siel("show", name, columns=columns).stdout
+        assert max(map(len, text.splitlines())) <= columns
+        found = json.loads(siel("show", name, "--json").stdout)
+        words = {word for each in found["messages"] for field in each["fields"] for word in field["title"].split()}
+        assert {word for word in words if len(word) < 12} <= {*text.split()}
     text = siel("show", "siel/weather").stdout
-    assert "port 15, 11 to 13 bytes, version 1" in text
+    assert "uplink, port 15, " in text
+    assert " bytes, version 1" in text
     assert "-40 to 85 °C" in text
     assert "if has_sun is 1" in text
     assert "command fail_safe, port 20, 5 bytes" in siel("show", "siel/valve").stdout
-    assert "0 closed, 1 open" in siel("show", "siel/valve", columns=160).stdout
+    assert "0=closed, 1=open" in siel("show", "siel/valve", columns=160).stdout
 
 
 FAMILIES = sorted({name.split("/")[0]: name for name in registry.names()}.values())

@@ -86,13 +86,13 @@ def _print(found: Airtime, chosen: set[str]) -> None:
 
     console = Console(highlight=False)
     console.print(f"[bold]{found.device}[/bold], EU868, one uplink in {_params_duration(found.interval_s)}")
+    console.print()
     if not found.messages:
         console.print("This device sends no uplinks.")
         return
     for message in found.messages:
         for frame in message.frames:
             _print_frame(console, message, frame)
-    console.print()
     table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=False, style="dim")
     table.add_column(overflow="fold", ratio=2)
     table.add_column(justify="right", no_wrap=True)
@@ -107,7 +107,8 @@ def _print(found: Airtime, chosen: set[str]) -> None:
         console.print(
             f"[dim]> 99 s!: the channels that every device has ({duty_cycle}) allow no shorter interval.[/dim]"
         )
-    console.print("[dim]Years are what the charge gives at best: cold, ageing and other messages take from it.[/dim]")
+    end = "Years are what the charge gives at best: cold and other messages take from it, and cells age."
+    console.print(f"[dim]{end}[/dim]")
 
 
 def _rates(found: Airtime) -> Iterator[Rate]:
@@ -121,11 +122,10 @@ def _print_frame(console: Any, message: MessageAirtime, frame: Frame) -> None:
     version = "" if message.version is None else f", version {message.version}"
     end = "" if len(message.frames) == 1 else f", {frame.end}"
     size = f"{frame.payload_bytes} byte{'' if frame.payload_bytes == 1 else 's'} ({frame.payload_bits} bits)"
-    console.print()
     console.print(
         f"[bold cyan]uplink[/bold cyan], {_shared.where(message.f_ports)}{version}{end}: {size}, {_legal(frame)}"
     )
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("DR", "SF", "ms"):
         table.add_column(name, justify="right", no_wrap=True)
     duty_cycles = list(frame.rates[0].messages_per_hour)

@@ -61,6 +61,7 @@ def show(device: str, folders: tuple[Path, ...], as_json: bool) -> None:
         console.print(_plain(" ".join(found.description.split())))
     if found.source:
         console.print(f"[dim]Format: {_plain(found.source)}[/dim]")
+    console.print()
     for port in found.ports:
         for message in port.messages:
             _print_message(console, port, message)
@@ -73,17 +74,17 @@ def _print_message(console: Any, port: model.Port, message: model.Message) -> No
     direction = "uplink" if port.direction == "up" else f"command [bold]{message.name}[/bold]"
     version = "" if message.version is None else f", version {message.version}"
     title = f": {_plain(message.title)}" if message.title.lower() not in {"", "uplink"} else ""
-    console.print()
+    title += f" (of {port.included})" if port.included else ""
     console.print(
         f"[bold cyan]{direction}[/bold cyan], {_shared.where(port.f_ports)}, {_size(message)}{version}{title}"
     )
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("name", overflow="fold", min_width=14)
     table.add_column("bits", justify="right", no_wrap=True)
     table.add_column("values", overflow="fold", min_width=16)
     table.add_column("step", no_wrap=True)
     table.add_column("no value", overflow="fold")
-    table.add_column("what", overflow="fold", ratio=1)
+    table.add_column("what", overflow="fold", min_width=16)
     for row in _rows(message.items, 0):
         style = "dim" if row.quiet else None
         name = "  " * row.depth + row.name
@@ -187,7 +188,7 @@ def _leaf(leaf: model.Leaf, depth: int) -> _Row:
     absent = ", ".join(f"{_codes(special)} {special.absent.value}" for special in leaf.specials)
     if isinstance(leaf, model.Choice):
         values = ", ".join(
-            f"{code} {str(value).lower() if isinstance(value, bool) else value}" for code, value in leaf.meanings
+            f"{code}={str(value).lower() if isinstance(value, bool) else value}" for code, value in leaf.meanings
         )
         return _Row(depth, leaf.name, bits, values, absent=absent, what=_title(leaf))
     unit = f" {leaf.unit.display}" if leaf.unit and leaf.unit.display else ""
