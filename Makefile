@@ -41,13 +41,13 @@ check: $(STAMP)
 bench: $(STAMP) parts
 	@$(BIN)/pytest tests/bench -s $(ARGS)
 
-# What the schema cannot become for a node is told, and no module of it is written.
+# What cannot be made is told and ends this with an error; its module stays as it was.
 generate: $(STAMP)
-	@$(BIN)/siel codec list | sed -n 's|^\(siel/[^ ]*\).*|\1|p' | while read -r device; do \
+	@$(BIN)/siel codec list | sed -n 's|^\(siel/[^ ]*\).*|\1|p' | { fault=0; while read -r device; do \
 	  module=firmware/siel_node/codec/$$(echo $$device | tr /- __).py; \
-	  $(BIN)/siel codec generate $$device --target micropython > $$module.new </dev/null && \
-	  mv $$module.new $$module || rm -f $$module.new; \
-	done
+	  if $(BIN)/siel codec generate $$device --target micropython > $$module.new </dev/null; \
+	  then mv $$module.new $$module; else rm -f $$module.new; fault=1; fi; \
+	done; exit $$fault; }
 
 format: $(STAMP)
 	@$(BIN)/ruff check --fix-only --quiet .

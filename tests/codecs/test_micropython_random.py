@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from node_schemas import Reading, SmallInt, messages, step_of
 from random_schemas import messages as any_messages
+from random_schemas import payloads, ports, readings
 from siel_codecs.errors import EmitError, PayloadError
 from siel_codecs.schema.model import (
     Choice,
@@ -140,3 +141,32 @@ def test_what_the_node_decodes_is_what_the_gateway_meant(node: Any, message: Mes
     assert node.decode([(8, each) for each in payloads[:1]]) == [(-1, [-12345] * module["OUT_SIZE"])] * len(
         payloads[:1]
     )
+
+
+@EXAMPLES
+@given(ports("down", (7, 9), "micropython"), st.data())
+def test_each_command_of_a_port_has_its_number(node: Any, port: Port, data: st.DataObject) -> None:
+    device = Device("test/random", "Random", "", (port,))
+    source = emitted(device)
+    codec, frames = Reference(device), []
+    for message in port.messages:
+        try:
+            frames.append(codec.encode_downlink(data.draw(readings(device, message, sound=True))).payload)
+        except PayloadError:
+            event("refused")
+    sent = [(data.draw(st.sampled_from([7, 9, 9, 8])), data.draw(payloads(frames))) for _ in range(6)]
+    sent += [(9, frame) for frame in frames]
+    module: dict[str, Any] = {}
+    exec(source, module)
+    node.load(source, module["OUT_SIZE"])
+    for (f_port, payload), (command, out) in zip(sent, node.decode(sent), strict=True):
+        decoded = codec.decode_downlink(f_port, payload)
+        if decoded.errors or not all(each.endswith((": not available", " not decoded")) for each in decoded.warnings):
+            assert command == -1
+            continue
+        name = decoded.data.get("command", "")
+        assert command == module[f"CMD_{name.upper()}" if name else "CMD"]
+        message = next(each for each in port.messages if each.name == name)
+        wanted = as_node(message, decoded.data)
+        assert out[: len(wanted)] == wanted
+        event("sound")

@@ -50,14 +50,12 @@ def emit_encoder(device: Device) -> str:
 def sent_messages(device: Device) -> Iterator[tuple[Port, Message, str]]:
     """Yield what the node sends: port, message and the name of the function without ``encode``'s.
 
-    Of several versions of a message only the newest.
+    Of several versions on a port only the newest.
     """
     for port in device.own().ports:
-        seen: set[str] = set()
-        for message in port.messages if port.direction == "up" else ():
-            if message.version is None or message.name not in seen:
-                yield port, message, f"_{message.name}" if message.name else ""
-            seen.add(message.name)
+        if port.direction == "up":
+            newest = port.messages[:1] if port.messages[0].version is not None else port.messages
+            yield from ((port, message, f"_{message.name}" if message.name else "") for message in newest)
 
 
 def argument_names(message: Message) -> list[str]:

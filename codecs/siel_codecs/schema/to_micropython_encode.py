@@ -20,14 +20,20 @@ from siel_codecs.schema.model import (
     Tlv,
     Word,
 )
-from siel_codecs.schema.model import names as names_below
-from siel_codecs.schema.to_micropython_numbers import CannotEmitError, Scaling, scaling
+from siel_codecs.schema.to_micropython_codes import (
+    choice_branches,
+    number_branches,
+    refusal,
+    told_meanings,
+    told_range,
+)
+from siel_codecs.schema.to_micropython_numbers import CannotEmitError, scaling
 from siel_codecs.schema.to_micropython_plan import Plan, Steered
+from siel_codecs.schema.to_micropython_steer import check_equal, derive, list_names, none_is_empty, refuse_others
 from siel_codecs.schema.to_micropython_text import (
     WIDTH,
     Lines,
     Piece,
-    is_none_of,
     is_one_of,
     pieces,
     runs,
@@ -54,8 +60,6 @@ def __put(buf: bytearray, at: int, code: int, bits: int) -> int:
         at += take
     return at
 """
-
-_LONGEST_NAMES: Final = 60
 
 
 class Encoder:
@@ -222,84 +226,21 @@ class Encoder:
         if isinstance(leaf, Control | Choice):
             self._steered[leaf.name] = Steered(leaf, after)
         if isinstance(leaf, Control):
-            self._derive(leaf, self._steered[leaf.name])
+            derive(self._lines, self._plan.locals, leaf, self._steered[leaf.name])
         else:
             self._code(leaf, self._name(leaf))
         if isinstance(leaf, Choice):
-            self._refuse_others(leaf, self._steered[leaf.name])
+            refuse_others(self._lines, self._plan.locals, leaf, self._steered[leaf.name])
 
     def _code(self, leaf: Number | Choice, name: str, *, masked: bool = True) -> None:
         """Turn the value in ``name`` into the code; of a series it keeps its sign until it is sent."""
         wanted = self._plan.locals[leaf.name]
         if isinstance(leaf, Number):
-            self._lines.comment(f"{leaf.title}: {_range(leaf)}, {_bits(leaf.bits)}")
-            self._lines.chain(_number_branches(leaf, scaling(leaf), (name, wanted), masked=masked))
+            self._lines.comment(told_range(leaf))
+            self._lines.chain(number_branches(leaf, scaling(leaf), (name, wanted), masked=masked))
         else:
-            self._lines.comment(f"{leaf.title}: {_meanings(leaf)}, {_bits(leaf.bits)}")
-            self._lines.chain(_choice_branches(leaf, name, wanted))
-
-    def _derive(self, control: Control, steered: Steered) -> None:
-        if steered.lists:
-            self._count(control, steered)
-            self._refuse_others(control, steered)
-            return
-        if not steered.switches:
-            self._lines.add(f"{control.name} = 0")
-            return
-        # Nothing given: the first code without data, else the first
-        options = sorted(steered.options, key=lambda option: bool(option.names))
-        every = steered.names()
-        branches: list[tuple[list[str], int]] = []
-        for option in options if not options[0].names else steered.options:
-            tests = [f"{self._plan.locals[each]} is None" for each in every if each not in option.names]
-            branches.append((tests, option.code))
-            if not tests:
-                break
-        self._emit_derived(control.name, branches, [self._plan.locals[each] for each in every])
-
-    def _emit_derived(self, name: str, branches: list[tuple[list[str], int]], every: list[str]) -> None:
-        if not branches[0][0]:
-            self._lines.add(f"{name} = {branches[0][1]}")
-            return
-        if len(branches) == 2 and not branches[1][0]:  # noqa: PLR2004 - a conditional expression has two ends
-            one_line = f"{name} = {branches[0][1]} if {' and '.join(branches[0][0])} else {branches[1][1]}"
-            if self._lines.fits(one_line):
-                self._lines.add(one_line)
-                return
-        for index, (tests, code) in enumerate(branches):
-            if tests:
-                self._lines.joined("elif " if index else "if ", tests, "and", ":")
-            else:
-                self._lines.add("else:")
-            with self._lines.block():
-                self._lines.add(f"{name} = {code}")
-        if branches[-1][0]:
-            self._lines.add("else:", f"    {_refusal(' or '.join(every))}")
-
-    def _count(self, control: Control, steered: Steered) -> None:
-        name = control.name
-        first, *others = [each for item in steered.lists for each in self._list_names(item)]
-        self._none_is_empty(first)
-        self._lines.add(f"{name} = len({first})", f"if {name} > {(1 << control.bits) - 1}:", f"    {_refusal(first)}")
-        self._equal(name, others)
-
-    def _none_is_empty(self, name: str) -> None:
-        self._lines.add(f"if {name} is None:", f"    {name} = ()")
-
-    def _list_names(self, item: Repeat | Samples) -> list[str]:
-        return [self._plan.locals[each] for each in names_below((item,))]
-
-    def _equal(self, count: str, lists: Sequence[str]) -> None:
-        for each in lists:
-            self._lines.add(f"if {each} is not None and len({each}) != {count}:", f"    {_refusal(each)}")
-
-    def _refuse_others(self, leaf: Control | Choice, steered: Steered) -> None:
-        # What was given for another code would get lost
-        for name in steered.names():
-            codes = steered.codes_with(name)
-            if not steered.possible or steered.possible - codes:
-                var, test = self._plan.locals[name], is_none_of(self._name(leaf), codes)
-                self._lines.add(f"if {var} is not None and {test}:", f"    {_refusal(var)}")
+            self._lines.comment(told_meanings(leaf))
+            self._lines.chain(choice_branches(leaf, name, wanted))
 
     # Groups
 
@@ -347,24 +288,24 @@ class Encoder:
                     self._lines.add(*(lines or ["pass"]))
             word = "elif"
         if refused:
-            self._lines.add("else:", f"    {_refusal(name)}")
+            self._lines.add("else:", f"    {refusal(name)}")
 
     # Lists and series
 
     def _length(self, item: Repeat | Samples, bits: int) -> tuple[str, bool]:
         """Emit the checks of the lists' lengths; return the count's expression and whether every list is one."""
-        lists = self._list_names(item)
+        lists = list_names(self._plan.locals, item)
         if isinstance(item.count, str):
             first = self._steered[item.count].lists[0] is item
             return item.count, first and len(lists) == 1
         if isinstance(item.count, int):
-            self._equal(str(item.count), lists)
+            check_equal(self._lines, str(item.count), lists)
             return str(item.count), False
         n = self._var["n"]
         most = min(MAX_PAYLOAD_BYTES * 8 // bits, MAX_SAMPLES if isinstance(item, Samples) else MAX_PAYLOAD_BYTES)
-        self._none_is_empty(lists[0])
-        self._lines.add(f"{n} = len({lists[0]})", f"if {n} > {most}:", f"    {_refusal(lists[0])}")
-        self._equal(n, lists[1:])
+        none_is_empty(self._lines, lists[0])
+        self._lines.add(f"{n} = len({lists[0]})", f"if {n} > {most}:", f"    {refusal(lists[0])}")
+        check_equal(self._lines, n, lists[1:])
         return n, len(lists) == 1
 
     def _element(self, leaf: Number | Choice, index: str, *, sure: bool) -> None:
@@ -433,92 +374,6 @@ def _parts(item: Leaf | Word, at: int) -> list[tuple[Piece, Leaf]]:
         return [(piece, item) for piece in pieces(at, item.bits)]
     shifted = zip(item.leaves, item.shifts(), strict=True)
     return [(piece, leaf) for leaf, shift in shifted for piece in word_pieces(at, shift, leaf.bits)]
-
-
-def _bits(bits: int) -> str:
-    return "1 bit" if bits == 1 else f"{bits} bits"
-
-
-def _refusal(name: str) -> str:
-    return f'raise ValueError("{name if len(name) <= _LONGEST_NAMES else "values that cannot stand together"}")'
-
-
-def _number_branches(
-    number: Number, by: Scaling, names: tuple[str, str], *, masked: bool
-) -> list[tuple[str, list[str]]]:
-    name, told = names
-    mask = number.mask if masked else -1
-
-    def sent(code: int | None) -> list[str]:
-        return [_refusal(told) if code is None else f"{name} = {code & mask}"]
-
-    under = _saturated(number, Absent.UNDER_RANGE, number.code_min)
-    over = _saturated(number, Absent.OVER_RANGE, number.code_max)
-    missing, fault = number.special(Absent.NOT_AVAILABLE), number.special(Absent.FAULT)
-    branches = [(f"{name} is None", sent(missing))]
-    if fault is not None:
-        branches.append((f"{name} == FAULT", sent(fault)))
-    branches += [(f"{name} < {by.low}", sent(under)), (f"{name} > {by.high}", sent(over))]
-    if missing is None and fault is None and under is None and over is None:
-        branches = [(f"{name} is None or not {by.low} <= {name} <= {by.high}", sent(None))]
-    elif under is None and over is None:
-        branches[-2:] = [(f"not {by.low} <= {name} <= {by.high}", sent(None))]
-    above, below = by.above(name), by.below(name)
-    if by.ties and by.low < 0 <= by.high and above != below:
-        codes = [(f"{name} >= 0", above), ("", below)]
-    else:
-        codes = [("", below if by.ties and by.high < 0 else above)]
-    for test, expression in codes:
-        if masked and number.code_min < 0:
-            lines = [f"{name} &= {mask}"] if expression == name else [f"{name} = {_masked(expression, mask)}"]
-        elif expression == name:
-            continue
-        else:
-            lines = [f"{name} = {expression}"]
-        branches.append((test, lines))
-    return branches
-
-
-def _masked(expression: str, mask: int) -> str:
-    return f"{expression} & {mask}"  # & binds weaker than what numbers are made with
-
-
-def _saturated(number: Number, absent: Absent, end: int) -> int | None:
-    if not number.saturates:
-        return None
-    code = number.special(absent)
-    return end if code is None else code
-
-
-def _choice_branches(choice: Choice, name: str, told: str) -> list[tuple[str, list[str]]]:
-    missing, fault = choice.special(Absent.NOT_AVAILABLE), choice.special(Absent.FAULT)
-    branches = [(f"{name} is None", [_refusal(told) if missing is None else f"{name} = {missing}"])]
-    if fault is not None:
-        branches.append((f"{name} == FAULT", [f"{name} = {fault}"]))
-    if choice.is_flag:
-        codes = {bool(value): code for code, value in choice.meanings}
-        if len(codes) == 2 and len(branches) == 1 and missing is None:  # noqa: PLR2004 - true and false
-            return [*branches, ("", [f"{name} = {codes[True]} if {name} else {codes[False]}"])]
-        yes, no = (f"{name} = {codes[value]}" if value in codes else _refusal(told) for value in (True, False))
-        return [*branches, (name, [yes]), ("", [no])]
-    meant = [code for code, _ in choice.meanings]
-    sent = [code for code in (missing, fault) if code is not None]
-    whole = len(meant) == 1 << choice.bits
-    test = f"not 0 <= {name} <= {(1 << choice.bits) - 1}" if whole else is_none_of(name, meant)
-    if not sent:
-        return [(f"{name} is None or {test}", [_refusal(told)])]
-    return [*branches, (test, [_refusal(told)])]
-
-
-def _range(number: Number) -> str:
-    low, high = (number.value(code) for code in (number.code_min, number.code_max))
-    return f"{low:.10g} to {high:.10g}{f' {number.unit.display}' if number.unit and number.unit.display else ''}"
-
-
-def _meanings(choice: Choice) -> str:
-    if choice.is_flag:
-        return "True or False"
-    return ", ".join(f"{code} {value}" for code, value in choice.meanings)
 
 
 __all__ = ["PUT", "CannotEmitError", "Encoder"]
