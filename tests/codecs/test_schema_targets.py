@@ -21,7 +21,7 @@ from siel_codecs.schema.model import Constant, Device, Message, Port, Samples
 REGISTRY = Registry()
 SPECIALS = {"not_available", "under_range", "over_range", "fault"}
 
-slow = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+slow = settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def port_of(port: Port) -> int:
@@ -89,7 +89,7 @@ def each_message(device: Device) -> list[tuple[Port, Message]]:
 
 
 @slow
-@given(devices(), st.data())
+@given(devices("more"), st.data())
 def test_the_generated_decoder_is_the_construct_object(device: Device, data: st.DataObject) -> None:
     codec = SchemaCodec(device)
     port, message = data.draw(st.sampled_from(each_message(device)))
@@ -100,7 +100,7 @@ def test_the_generated_decoder_is_the_construct_object(device: Device, data: st.
 
 
 @slow
-@given(devices() | devices("downlink"), st.data())
+@given(devices("more") | devices("downlink"), st.data())
 def test_the_generated_encoder_is_the_construct_object(device: Device, data: st.DataObject) -> None:
     codec = SchemaCodec(device)
     for port, message in each_message(device):
@@ -120,7 +120,7 @@ def in_order(value: Any) -> Any:
 
 
 @slow
-@given(devices(), st.data())
+@given(devices("more"), st.data())
 def test_what_is_encoded_is_decoded(device: Device, data: st.DataObject) -> None:
     codec = SchemaCodec(device)
     port, message = data.draw(st.sampled_from(each_message(device)))

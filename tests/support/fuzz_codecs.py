@@ -12,7 +12,7 @@ from siel_codecs.schema.model import CHANNEL, Choice, Constant, Device, Number, 
 
 def seeds(device: Device) -> list[tuple[str, int, bytes]]:
     """Direction, port and bytes of frames to begin with: the examples, and one of each message."""
-    found = [(each.direction, each.f_port, each.payload) for each in device.examples]
+    found: list[tuple[str, int, bytes]] = [(each.direction, each.f_port, each.payload) for each in device.examples]
     for port in device.ports:
         for message in port.messages:
             first = message.items[0]

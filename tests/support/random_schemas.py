@@ -1,7 +1,7 @@
-"""Hypothesis strategies for sound devices over all item kinds, and for readings that fit, or nearly fit, them.
+"""Hypothesis strategies for sound devices over all item kinds.
 
 ``devices(target)`` draws what the loader would let pass, ``readings(device, message)`` the data of one message with
-values inside, at and outside their ranges, ``payloads(device)`` noise, sound frames, and frames that were damaged.
+values inside, at and outside their ranges, ``payloads(frames)`` noise, sound frames, and frames that were damaged.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from hypothesis import strategies as st
 
+from random_readings import REASONS, payloads, readings
 from siel_codecs.schema.model import (
     CHANNEL,
     Absent,
@@ -41,12 +42,14 @@ from siel_codecs.schema.model import (
     static_bits,
 )
 
-Target = Literal["all", "micropython", "downlink"]
-"""``micropython`` leaves out what no node can say; ``downlink`` draws commands without absolute times, series and
+__all__ = ["devices", "messages", "payloads", "ports", "readings"]
+
+Target = Literal["all", "more", "micropython", "downlink"]
+"""``more`` has all, and one name in several arms or entries, and what steers within a little-endian word;
+``micropython`` leaves out what no node can say; ``downlink`` draws commands without absolute times, series and
 entries."""
 
 UNITS = [Unit("u", "count", 1, 1, "1"), Unit("°C", "Cel", 1, 1, "Cel"), None]
-REASONS = [Absent.NOT_AVAILABLE, Absent.UNDER_RANGE, Absent.OVER_RANGE, Absent.FAULT]
 WORDS = ["closed", "open", 'it\'s "so"', "{braces}", "back\\slash"]
 DEPTH = 2
 
@@ -134,10 +137,10 @@ class Builder:
         draw = self.draw
         bits = draw(st.integers(1, 8))
         codes = draw(st.lists(st.integers(0, (1 << bits) - 1), unique=True, min_size=1, max_size=4))
-        values: list[str] | list[bool] = WORDS
+        values: list[Any] = WORDS
         if len(codes) == 2 and draw(st.booleans()):
             values = draw(st.sampled_from([[False, True], [True, False]]))
-        meanings = tuple(zip(codes, values, strict=False))
+        meanings: tuple[tuple[int, str | bool], ...] = tuple(zip(codes, values, strict=False))
         free = sorted(set(range(1 << bits)) - set(codes))
         specials = (Special(free[-1], free[-1], Absent.NOT_AVAILABLE),) if free and draw(st.booleans()) else ()
         return Choice(name or self.name("m"), "A choice", bits, meanings, specials)
@@ -218,9 +221,20 @@ class Builder:
             return self.choice(self.name("m"))
         return Control(self.name("_k"), self.draw(st.integers(1, 5)))
 
+    def steering(self, control: Control | Choice) -> list[Item]:
+        """Return what steers, perhaps in a little-endian word."""
+        fill = self.aligned() if self.target == "more" and self.draw(st.booleans()) else None
+        if fill is None:
+            return [self.take(control)]
+        before = self.draw(st.integers(0, 16 - control.bits))
+        after = 16 - control.bits - before
+        leaves = (*([Reserved(before)] if before else []), control, *([Reserved(after)] if after else []))
+        self.moved(16)
+        return [*fill, Word(16, leaves)]
+
     def add_switch(self, depth: int) -> list[Item]:
         control = self.control()
-        found: list[Item] = [self.take(control)]
+        found = self.steering(control)
         if self.draw(st.booleans()):
             found += self.add_leaf(depth)
         first = self.switch(control, depth, same_size=self.draw(st.booleans()))
@@ -235,9 +249,8 @@ class Builder:
             return self.add_switch(depth)
         control = self.control()
         switch = self.switch(control, depth, same_size=True)
-        if self.at is None:
-            return []
-        return [Lookahead(control.name, self.at, control.bits), switch, self.take(control)]
+        place = self.at
+        return [] if place is None else [Lookahead(control.name, place, control.bits), switch, self.take(control)]
 
     def switch(
         self,
@@ -256,13 +269,18 @@ class Builder:
         arms: list[tuple[tuple[int, ...], list[Item], int | None]] = []
         start = self.at, self.of_byte
         ends = [start[1]] if otherwise == "ignore" else []
+        named = most_named = self.named
         while codes:
+            if self.target == "more" and draw(st.booleans()):
+                self.named = named  # names of other arms again
             own = codes[: draw(st.integers(1, 2))]
             codes = codes[len(own) :]
             self.at, self.of_byte = start
             items = self.items(draw(st.integers(0, 2)), depth - 1, top=False)
             arms.append((tuple(own), items, static_bits(tuple(items))))
             ends.append(self.of_byte)
+            most_named = max(most_named, self.named)
+        self.named = most_named
         sizes = [size for _, _, size in arms if size is not None]
         self.at, self.of_byte = start
         if same_size and len(sizes) == len(arms):
@@ -297,7 +315,7 @@ class Builder:
         if to_end and bits < 8:
             leaves.append(SeriesLeaf(Reserved(8 - bits)))
         base = None
-        if self.target == "all" and draw(st.booleans()):
+        if self.target in {"all", "more"} and draw(st.booleans()):
             base = self.name("_t")
             found.append(self.take(Control(base, 32)))
         count: int | str | None = None
@@ -345,14 +363,16 @@ class Builder:
         items: list[Item] = []
         if draw(st.integers(0, 3)) == 0:
             time = of_entry.name("_t").replace("_" + CHANNEL, "")
-            items.append(of_entry.take(Control(time, 32)))
+            control = of_entry.take(Control(time, 32))
+            items.append(Word(32, (control,)) if self.target == "more" and draw(st.booleans()) else control)
         items.append(of_entry.take(of_entry.number()))
         if draw(st.booleans()):
             items += of_entry.items(1, 0 if length else 1, top=False)
         end = of_entry.aligned()
         if end is None:
             return self.entry(key, channel, True)
-        self.named = of_entry.named
+        if not (self.target == "more" and draw(st.integers(0, 3)) == 0):
+            self.named = of_entry.named
         return Entry(key, tuple(items + end), time)
 
 
@@ -371,7 +391,7 @@ def messages(
         items += build.items(1, 1, top=True)
     if last == "list" and target != "micropython":
         items += build.to_end()
-    if last == "tlv" and target == "all":
+    if last == "tlv" and target in {"all", "more"}:
         items += build.tlv()
     if not items:
         items = [build.take(build.number())]
@@ -409,166 +429,8 @@ def devices(draw: Any, target: Target = "all") -> Device:
     if target != "downlink":
         f_ports = draw(st.sampled_from([(10,), (10, 11), ()]))
         found.append(draw(ports("up", f_ports, target)))
-        if target == "all" and draw(st.booleans()):
+        if target in {"all", "more"} and draw(st.booleans()):
             found.append(draw(ports("up", (12,), target)))
     if target == "downlink" or draw(st.booleans()):
         found.append(draw(ports("down", (10,), "micropython" if target == "micropython" else "downlink")))
     return Device("test/random", "Random", "", tuple(found))
-
-
-# Readings
-
-
-class Reader:
-    """Values for the names of one message."""
-
-    def __init__(self, draw: Any, sound: bool) -> None:
-        self.draw, self.sound = draw, sound
-        self.codes: dict[str, int] = {}
-        self.data: dict[str, Any] = {}
-
-    def number(self, number: Number) -> Any:
-        low, high = number.code_min, number.code_max
-        inside = st.integers(low, high) | st.sampled_from([low, high])
-        values: Any = inside.map(number.value)
-        missing = number.special(Absent.NOT_AVAILABLE) is not None
-        if missing:
-            values |= st.none()
-        words = [reason.name.lower() for reason in REASONS if number.special(reason) is not None]
-        if words:
-            values |= st.sampled_from(words)
-        if not self.sound:
-            near = st.sampled_from([low - 3, low - 1, high + 1, high + 40]).map(number.value)
-            between = inside.map(lambda code: (2 * code * number.num + number.num + 2 * number.add) / (2 * number.den))
-            finer = st.tuples(inside, st.integers(-999, 999)).map(
-                lambda of: round(float(number.value(of[0])) + of[1] / 1000 * number.num / number.den, 4)
-            )
-            far = st.sampled_from([-(10**12), 10**12, 1e300, -1e300, 0, 0.5, -0.5])
-            odd = st.sampled_from([None, "fault", "under_range", "", True, float("nan"), float("inf"), [1], "1"])
-            # Most readings fit in most of their values: one that is refused stops an encoder.
-            values = st.one_of(values, values, values, values, near, between, finer, far)
-            if self.draw(st.integers(0, 19)) == 0:
-                values = odd
-        return self.draw(values)
-
-    def choice(self, choice: Choice) -> Any:
-        code, value = self.draw(st.sampled_from(choice.meanings))
-        self.codes[choice.name] = code
-        if not self.sound and self.draw(st.integers(0, 19)) == 0:
-            value = self.draw(st.sampled_from([None, "", "nothing", "not_available", 0, 1, True, [], {}]))
-        return value
-
-    def leaf(self, leaf: Leaf) -> Any:
-        if isinstance(leaf, Number):
-            return self.number(leaf)
-        if isinstance(leaf, Choice):
-            return self.choice(leaf)
-        assert isinstance(leaf, Opaque)
-        found = self.draw(st.binary(min_size=leaf.bits // 8, max_size=leaf.bits // 8)).hex()
-        if not self.sound and self.draw(st.integers(0, 19)) == 0:
-            return self.draw(st.sampled_from([None, "", found[1:], "g" + found[1:], 5, found.upper()]))
-        return found
-
-    def items(self, items: tuple[Item, ...], into: dict[str, Any], channel: int = 0) -> None:
-        for item in items:
-            if isinstance(item, Word):
-                self.items(item.leaves, into, channel)
-            elif isinstance(item, Switch):
-                self.switch(item, into, channel)
-            elif isinstance(item, Repeat):
-                most = item.count if isinstance(item.count, int) else self.draw(st.integers(0, 3))
-                if not self.sound and self.draw(st.integers(0, 19)) == 0:
-                    most = self.draw(st.sampled_from([0, 1, 2, 20]))
-                into[item.leaf.name.replace(CHANNEL, str(channel))] = [self.leaf(item.leaf) for _ in range(most)]
-            elif isinstance(item, Samples):
-                self.samples(item)
-            elif isinstance(item, Tlv):
-                self.tlv(item)
-            elif isinstance(item, Number | Choice | Opaque):
-                into[item.name.replace(CHANNEL, str(channel))] = self.leaf(item)
-
-    def switch(self, switch: Switch, into: dict[str, Any], channel: int) -> None:
-        if switch.control not in self.codes:
-            arm = self.draw(st.sampled_from(switch.arms))
-            self.codes[switch.control] = arm.codes[0]
-        for arm in switch.arms:
-            wild = not self.sound and self.draw(st.integers(0, 39)) == 0
-            if self.codes[switch.control] in arm.codes or wild:
-                self.items(arm.items, into, channel)
-
-    def samples(self, samples: Samples) -> None:
-        count = samples.count if isinstance(samples.count, int) else self.draw(st.integers(0, 4))
-        rows: list[dict[str, Any]] = []
-        for _ in range(count):
-            row: dict[str, Any] = {}
-            self.items(tuple(each.leaf for each in samples.leaves), row)
-            if rows and self.draw(st.booleans()):
-                row = dict(rows[-1])  # no difference at all
-            rows.append(row)
-        if len(rows) == 1 and self.draw(st.booleans()):
-            self.data.update(rows[0])
-        else:
-            self.data["samples"] = rows
-        if samples.base is not None:
-            self.data["time"] = self.draw(st.sampled_from([86_400_000, "2026-01-01T00:00:00Z", 16_000_000_999]))
-            if not self.sound and self.draw(st.integers(0, 9)) == 0:
-                self.data["time"] = self.draw(st.sampled_from([None, -1, 10**20, "now", 1.5, "2026-01-01T00:00:00"]))
-
-    def tlv(self, tlv: Tlv) -> None:
-        timed = [entry for entry in tlv.entries if entry.time is not None]
-        for entry in tlv.entries:
-            if entry.time is None:
-                for channel in self.draw(st.lists(st.integers(0, 3), unique=True, max_size=2 if tlv.channel else 1)):
-                    self.items(entry.items, self.data, channel)
-        rows: list[dict[str, Any]] = []
-        for entry in self.draw(st.lists(st.sampled_from(timed), max_size=3)) if timed else ():
-            row: dict[str, Any] = {"time": self.draw(st.sampled_from(["2026-01-01T00:00:00Z", 86_400_000]))}
-            self.items(entry.items, row, self.draw(st.integers(0, 255)))
-            rows.append(row)
-        if rows:
-            self.data["samples"] = rows
-
-
-@st.composite
-def readings(draw: Any, device: Device, message: Message, *, sound: bool = False) -> dict[str, Any]:
-    """Draw the data of one message: values inside, at and outside their ranges, missing, by their special words.
-
-    Args:
-        draw: Given by hypothesis.
-        device: Of which the message is; a command has its name in the data.
-        message: What the names are of.
-        sound: Only what an encoder must take: in range, and missing only where there is a code for it.
-    """
-    reader = Reader(draw, sound)
-    if message.name and any(each is message for _, each in device.downlinks()):
-        reader.data["command"] = message.name
-    reader.items(message.items, reader.data)
-    if not sound:
-        odd = draw(st.integers(0, 19))
-        if odd == 0:
-            reader.data["nothing"] = 1
-        elif odd == 1 and reader.data:
-            del reader.data[draw(st.sampled_from(sorted(reader.data)))]
-    return reader.data
-
-
-@st.composite
-def payloads(draw: Any, frames: list[bytes]) -> bytes:
-    """Draw noise, or one of some sound frames: as it is, cut, with more behind it, or with other bytes in it."""
-    least = draw(st.sampled_from([0, 0, 8, 24, 60]))
-    noise = draw(st.binary(min_size=least, max_size=least + draw(st.sampled_from([4, 16, 195]))))
-    if not frames:
-        return noise
-    frame = bytearray(draw(st.sampled_from(frames)))
-    how = draw(st.sampled_from(["noise", "sound", "cut", "more", "other", "head"]))
-    if how == "cut":
-        frame = frame[: draw(st.integers(0, len(frame)))]
-    elif how == "more":
-        frame += noise[:40]
-    elif how == "head":
-        frame = frame[: draw(st.integers(0, 4))] + noise
-    elif how == "other":
-        for place in draw(st.lists(st.integers(0, max(len(frame) - 1, 0)), max_size=3)):
-            if frame:
-                frame[place] = draw(st.integers(0, 255))
-    return noise if how == "noise" else bytes(frame)
