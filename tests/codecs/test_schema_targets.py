@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from fuzz_codecs import frame, fuzz, seeds
 from random_schemas import devices, payloads, readings
-from siel_codecs.codec import Decoded, SchemaCodec, as_ts013
+from siel_codecs.codec import Decoded, Downlink, SchemaCodec, as_ts013
 from siel_codecs.errors import PayloadError
 from siel_codecs.registry import Registry
 from siel_codecs.schema.model import Constant, Device, Message, Port, Samples
+from siel_codecs.schema.to_construct import Reference
 
 REGISTRY = Registry()
 SPECIALS = {"not_available", "under_range", "over_range", "fault"}
@@ -158,6 +159,37 @@ def test_a_shipped_codec_decodes_as_its_reference(name: str) -> None:
         assert_same_decoding(codec, direction, f_port, payload)
         for _ in range(4):
             assert_same_decoding(codec, direction, f_port, frame(rnd, payload))
+
+
+def again(codec: SchemaCodec | Reference, direction: str, f_port: int, data: dict[str, Any]) -> Any:
+    if direction == "up":
+        return attempt(codec.encode, f_port, data)
+    sent = attempt(codec.encode_downlink, data, f_port)
+    return sent.payload if isinstance(sent, Downlink) else sent
+
+
+@pytest.mark.parametrize("name", sorted(LAYOUTS.values()))
+def test_what_a_shipped_codec_says_is_encoded_as_by_its_reference(name: str) -> None:
+    codec, encoded_again = REGISTRY.load(name), 0
+    for direction, f_port, payload in seeds(codec.device):
+        decode = codec.decode if direction == "up" else codec.decode_downlink
+        decoded = decode(f_port, payload)
+        sent = again(codec, direction, f_port, as_ts013(decoded))
+        assert sent == again(codec.reference, direction, f_port, as_ts013(decoded))
+        if isinstance(sent, bytes) and not decoded.errors:
+            encoded_again += 1
+            assert decode(f_port, sent).data == decoded.data
+    assert encoded_again
+
+
+@slow
+@given(st.sampled_from(sorted(LAYOUTS.values())), st.data())
+def test_a_shipped_codec_encodes_as_its_reference(name: str, data: st.DataObject) -> None:
+    codec = REGISTRY.load(name)
+    port, message = data.draw(st.sampled_from(each_message(codec.device)))
+    sent = encoded(codec, port, data.draw(readings(codec.device, message)))
+    if sent is not None:
+        assert not assert_same_decoding(codec, port.direction, port_of(port), sent).errors
 
 
 @pytest.mark.parametrize("name", REGISTRY.names())
