@@ -169,8 +169,7 @@ def compare(sender: Sender, found: list[Token], elsewhere: set[str]) -> Iterator
     for token in sender.tokens:
         if token.is_data:
             reader = readers.get(id(token))
-            source = sources[id(reader)] if reader else None
-            yield from _of_sent(token, reader, source, found, elsewhere)
+            yield from _of_sent(token, reader, sources[id(reader)] if reader else None, found, elsewhere)
     for token in found:
         yield from _of_read(token, sources[id(token)], sent_names)
 
