@@ -15,6 +15,8 @@ from siel_codecs.schema.to_python_encode import MessageEncoder
 from siel_codecs.schema.to_python_text import Code, Lines, filled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from siel_codecs.schema.model import Device
 
 HEAD = """\
@@ -36,11 +38,8 @@ def emit_python(device: Device) -> str:
         EmitError: Something that it cannot express.
     """
     out = Lines()
-    for direction, name in (("up", "decode"), ("down", "decode_downlink")):
-        out("")
-        out("")
-        tail = ", recv_ms=None" if direction == "up" else ""
-        out.within(f"def {name}(f_port, payload{tail}):", lambda: _decode(out, device, direction))  # type: ignore[arg-type] # noqa: B023
+    _function(out, "decode(f_port, payload, recv_ms=None)", lambda: _decode(out, device, "up"))
+    _function(out, "decode_downlink(f_port, payload)", lambda: _decode(out, device, "down"))
     _encode(out, device)
     _encode_downlink(out, device)
     constants = [f"CODEC = {device.name!r}", *out.constants]
@@ -117,39 +116,33 @@ def _encode(out: Lines, device: Device) -> None:
                 return
         out(f"raise PayloadError(CODEC, {_unknown_port(device, 'up')})")
 
-    functions(out, device, "up")
-    out("")
-    out("")
-    out.within("def encode(f_port, data):", write)
+    _functions(out, device, "up")
+    _function(out, "encode(f_port, data)", write)
 
 
 def _encode_port(out: Lines, device: Device, port: Port) -> None:
+    """Add the choice of a message: the newest version, or the first that has a place for all names."""
     at = device.ports.index(port)
-    if port.messages[0].version is None:
-        for index, message in enumerate(port.messages[1:], 1):
-            del message
-            earlier = f"_known_{at}_{index - 1}"
-            out.block(f"if {earlier}(data):", [f"return _message_{at}_{index - 1}(data)"])
-        last = len(port.messages) - 1
-        if last:
-            out.block(f"if _known_{at}_{last}(data):", [f"return _message_{at}_{last}(data)"])
+    if port.messages[0].version is None and len(port.messages) > 1:
+        for index in range(len(port.messages)):
+            out.block(f"if _known_{at}_{index}(data):", [f"return _message_{at}_{index}(data)"])
     out(f"return _message_{at}_0(data)")
 
 
-def functions(out: Lines, device: Device, direction: Direction) -> None:
+def _functions(out: Lines, device: Device, direction: Direction) -> None:
     """Add a function for each message of a direction that encodes it."""
     for at, port in enumerate(device.ports):
-        if port.direction != direction:
-            continue
-        for index, message in enumerate(port.messages):
+        for index, message in enumerate(port.messages if port.direction == direction else ()):
             encoder = MessageEncoder(device.name, out, message, direction == "down")
             if direction == "up" and len(port.messages) > 1 and port.messages[0].version is None:
-                out("")
-                out("")
-                out.within(f"def _known_{at}_{index}(data):", encoder.write_known)
-            out("")
-            out("")
-            out.within(f"def _message_{at}_{index}(data):", encoder.write)
+                _function(out, f"_known_{at}_{index}(data)", encoder.write_known)
+            _function(out, f"_message_{at}_{index}(data)", encoder.write)
+
+
+def _function(out: Lines, head: str, write: Callable[[], None]) -> None:
+    out("")
+    out("")
+    out.within(f"def {head}:", write)
 
 
 def _encode_downlink(out: Lines, device: Device) -> None:
@@ -168,10 +161,8 @@ def _encode_downlink(out: Lines, device: Device) -> None:
             out.within(_is_port(port), lambda port=port: _commands(out, device, [port]))  # type: ignore[misc]
         out(f"raise PayloadError(CODEC, {_unknown_port(device, 'down')})")
 
-    functions(out, device, "down")
-    out("")
-    out("")
-    out.within("def encode_downlink(data, f_port=None):", write)
+    _functions(out, device, "down")
+    _function(out, "encode_downlink(data, f_port=None)", write)
 
 
 def _commands(out: Lines, device: Device, ports: list[Port]) -> None:

@@ -29,16 +29,14 @@ def samples(encoder: MessageEncoder, series: Samples) -> None:
     out = encoder.out
     out(f"found = {encoder.series(series, str(most), encoder.exactly(series.count))}")
     out('by_list = data.get("samples") is not None')
-    deltas = any(each.delta_bits for each in series.leaves)
     # Errors name the newest sample first, whatever the order on the wire.
     out("rows = []")
     out.within("for i, sample in enumerate(found):", lambda: _row(encoder, series))
-    out(f"for row in {'rows' if series.newest_first else 'reversed(rows)'}:")
     body = out.capture(lambda: _wire(encoder, series))
-    if deltas:
-        out.lines.insert(len(out.lines) - 1, "before = None")
+    if any(each.delta_bits for each in series.leaves):
+        out("before = None")
         body.append("before = row")
-    out.lines += [f"    {line}" for line in body]
+    out.block(f"for row in {'rows' if series.newest_first else 'reversed(rows)'}:", body)
 
 
 def _row(encoder: MessageEncoder, samples: Samples) -> None:

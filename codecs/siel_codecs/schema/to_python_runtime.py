@@ -177,7 +177,7 @@ def check_names(
 
 
 class Arms(NamedTuple):
-    """What an encoder knows of a control."""
+    """What an encoder knows of a control; generated code has it as a plain tuple."""
 
     codes: tuple[tuple[int, frozenset[str]], ...]
     """Codes that may be sent, in the order of preference, and the names that have a place with them."""
