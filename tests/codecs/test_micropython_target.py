@@ -277,6 +277,41 @@ def test_a_tie_goes_away_from_zero(given: int, code: int) -> None:
     assert buf[0] == code & 255
 
 
+@pytest.mark.parametrize(("given", "code"), [(-24, -2), (-25, -99), (-26, -99), (24, 2), (25, 98), (26, 98)])
+def test_what_rounds_to_a_code_outside_the_range_is_outside(given: int, code: int) -> None:
+    specials = (Special(-99, -99, Absent.UNDER_RANGE), Special(98, 98, Absent.OVER_RANGE))
+    tenths = NodeInput("tenths", 1, 10)
+    leaf = number(bits=8, signed=True, code_min=-2, code_max=2, node=tenths, specials=specials)
+    buf = bytearray(1)
+    module(leaf)["encode"](buf, given)
+    assert buf[0] == code & 255
+
+
+@pytest.mark.parametrize(("given", "code"), [(-20, -3), (-10, -2), (-1, -1), (0, 0), (9, 0), (10, 1), (-11, -2)])
+def test_away_from_zero_is_away_from_the_value_s_zero_not_the_code_s(given: int, code: int) -> None:
+    leaf = number(bits=8, signed=True, num=10, add=5, code_min=-9, code_max=9, node=NodeInput("ones", 1, 1))
+    buf = bytearray(1)
+    module(leaf)["encode"](buf, given)
+    assert buf[0] == code & 255
+
+
+def test_a_difference_that_would_be_the_escape_is_sent_whole() -> None:
+    leaf = SeriesLeaf(number(bits=8, code_max=255), 4)
+    encode = module(Samples((leaf,), 2, True, 0, None))["encode"]
+    buf = bytearray(3)
+    sent = [bytes(buf[: encode(buf, [10, after])]).hex() for after in (3, 2, 17, 18)]
+    assert sent == ["0a90", "0a8020", "0a70", "0a8120"]
+
+
+def test_a_single_code_without_a_meaning_makes_no_command() -> None:
+    out: list[Any] = [0]
+    level = module(number(bits=8, code_max=254), direction="down")["decode_downlink"]
+    choice = Choice("mode", "Mode", 2, ((0, "a"), (1, "b"), (3, "c")))
+    mode = module(choice, direction="down")["decode_downlink"]
+    assert [level(7, bytes([code]), 1, out) for code in (254, 255)] == [0, -1]
+    assert [mode(7, bytes([code << 6]), 1, out) for code in range(4)] == [0, 0, -1, 0]
+
+
 def test_limits_in_comparisons_are_values_where_the_ends_are_sent() -> None:
     leaf = number(bits=8, add=180, den=100, code_max=254, node=NodeInput("battery_mv", 1, 1000))
     found = scaling(leaf)
