@@ -26,7 +26,7 @@ from siel_codecs.schema.to_construct import Reference
 from siel_codecs.schema.to_micropython import argument_names, emit_encoder
 from siel_codecs.schema.to_micropython_plan import walk
 
-EXAMPLES = settings(max_examples=60, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 
 
 def small(value: Any) -> Any:
