@@ -437,8 +437,9 @@ def _static_bits(item: Item) -> int | None:
     if isinstance(item, Repeat):
         return item.count * item.leaf.bits if isinstance(item.count, int) else None
     if isinstance(item, Samples):
-        fixed = isinstance(item.count, int) and not any(each.delta_bits for each in item.leaves)
-        return item.count * sum(each.leaf.bits for each in item.leaves) if fixed else None  # type: ignore[operator]
+        if isinstance(item.count, int) and not any(each.delta_bits for each in item.leaves):
+            return item.count * sum(each.leaf.bits for each in item.leaves)
+        return None
     return None if isinstance(item, Tlv) else item.bits
 
 
