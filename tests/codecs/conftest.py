@@ -141,3 +141,13 @@ def node(request: pytest.FixtureRequest) -> Iterator[Node]:
         node.every = 4
     yield node
     node.process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def nodes(micropython: Program) -> Iterator[list[Node]]:
+    """What ``node`` is, both at once: for tests in which finding a question takes longer than its answers."""
+    small = find_micropython32(fetch=False).program
+    nodes = [Node(program) for program in (micropython, small) if program is not None]
+    yield nodes
+    for node in nodes:
+        node.process.communicate(timeout=20)
