@@ -11,13 +11,13 @@ STAMP := .venv/.installed-from
 .PHONY: help demo test check bench generate format clean demo-parts parts
 
 help:
-	@echo 'make demo    set up, then show readings travelling from emulated nodes to the gateway   ARGS="--headless --for 60s"'
-	@echo 'make test    set up, then run the tests                                                 ARGS="tests/codecs -k frame"'
-	@echo 'make check   linter, formatting, types, layers, and mpy-cross over the firmware'
-	@echo 'make bench   measure against the goals in tests/bench (minutes; use an idle machine)    ARGS="-k decode"'
-	@echo 'make generate  write the codecs of the node that the schemas below codecs/siel_codecs/devices/siel make'
-	@echo 'make format  put the sources into shape'
-	@echo 'make clean   remove everything the other verbs have made, .venv and .cache included'
+	@echo 'make demo      set up, then show readings travelling from emulated nodes to the gateway   ARGS="--headless --for 60s"'
+	@echo 'make test      set up, then run the tests                                                 ARGS="tests/codecs -k frame"'
+	@echo 'make check     linter, formatting, types, layers, and mpy-cross over the firmware'
+	@echo 'make bench     measure against the goals in tests/bench (minutes; use an idle machine)    ARGS="-k decode"'
+	@echo 'make generate  write the node'"'"'s codecs anew from their schemas below codecs/siel_codecs/devices/siel'
+	@echo 'make format    put the sources into shape'
+	@echo 'make clean     remove everything the other verbs have made, .venv and .cache included'
 
 demo: $(STAMP) demo-parts
 	@$(BIN)/siel demo $(ARGS)
