@@ -78,7 +78,8 @@ FRAMES = 1_000_000
 
 
 def best_us(call: Callable[[], Any], calls: int) -> float:
-    return min(Timer(call).repeat(7, calls)) / calls * 1e6
+    """Return the fastest of many short rounds, per call: the others tell about the machine, not about the code."""
+    return min(Timer(call).repeat(50, calls)) / calls * 1e6
 
 
 def against_construct(what: str, text: str, f_port: int, data: dict[str, Any]) -> None:
@@ -89,10 +90,10 @@ def against_construct(what: str, text: str, f_port: int, data: dict[str, Any]) -
     assert decoded.data == data
     message = codec.device.ports[0].messages[0]
     layout = message_construct(message)
-    fast = best_us(lambda: codec.decode(f_port, payload), 20_000)
-    codes = best_us(lambda: layout.parse(bytes2bits(payload), codes={}), 1_000)
-    slow = best_us(lambda: codec.reference.decode(f_port, payload), 1_000)
-    encode = best_us(lambda: codec.encode(f_port, data), 5_000)
+    fast = best_us(lambda: codec.decode(f_port, payload), 2_000)
+    codes = best_us(lambda: layout.parse(bytes2bits(payload), codes={}), 100)
+    slow = best_us(lambda: codec.reference.decode(f_port, payload), 100)
+    encode = best_us(lambda: codec.encode(f_port, data), 500)
     print(
         f"\n{what}: {fast:.2f} us, encode {encode:.1f} us; construct to codes {codes:.1f} us, {codes / fast:.0f} times "
         f"that, and to values {slow:.1f} us, {slow / fast:.0f} times that"

@@ -78,7 +78,7 @@ class Cursor:
     def bits(self, bits: int) -> str:
         """Return the expression of the number that the next bits are; with a shift inside it stands in brackets."""
         at, end, mask = self.at, self.at.on(bits), f" & {(1 << bits) - 1:#x}"
-        if self.fixed is not None and not at.var:
+        if self.fixed is not None and not at.var and not (bits == 8 and at.aligned):  # noqa: PLR2004 - a byte
             shift = self.fixed * 8 - end.off
             if shift:
                 return f"n >> {shift}{mask}"
