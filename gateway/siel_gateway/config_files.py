@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from siel_codecs.files import open_file
 from siel_codecs.toml_lines import TomlPath, line_index, line_of, show_path, syntax_line
 from siel_gateway.errors import ConfigError, Fault
 from siel_gateway.messages import say
@@ -36,7 +37,7 @@ def read_text(path: Path) -> str:
         ConfigError: It is not there, is longer than :data:`MAX_FILE_BYTES`, or is not UTF-8.
     """
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or "no such path"

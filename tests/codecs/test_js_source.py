@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from siel_codecs.errors import CodecError
 from siel_codecs.js.limits import MAX_SOURCE_BYTES
 from siel_codecs.js.source import Form, JsSourceError, as_script, forms, js_source, read_js
+from siel_codecs.schema.load import read_text
 
 
 def test_the_same_text_has_the_same_digest_and_another_text_another() -> None:
@@ -31,6 +35,18 @@ def test_a_file_that_cannot_be_a_codec_is_refused(text: bytes, reason: str, tmp_
 def test_a_file_that_is_not_there_is_told(path: str, tmp_path: Path) -> None:
     with pytest.raises(JsSourceError, match="cannot read the file"):
         read_js(tmp_path / path)
+
+
+@pytest.mark.parametrize("read", [read_js, read_text])
+def test_what_would_never_end_is_not_read(read: Callable[[Path], object], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(CodecError, match="not a regular file"):
+            read(path)
+
+
+def test_a_nul_is_written_as_its_escape() -> None:
+    assert forms("var nul = '\0'") == [Form("var nul = '\\u0000'")]
 
 
 def test_a_file_without_the_words_of_a_module_is_tried_as_a_script_only() -> None:

@@ -10,6 +10,7 @@ import msgspec
 from pydantic import ValidationError
 
 from siel_codecs.errors import SchemaError, SchemaFault
+from siel_codecs.files import open_file
 from siel_codecs.schema.load_fields import Context
 from siel_codecs.schema.load_ports import ports_of
 from siel_codecs.schema.load_tables import SchemaTable
@@ -68,15 +69,16 @@ def read_text(path: Path) -> str:
         SchemaError: It cannot be read, is no text or too large.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             data = file.read(MAX_SCHEMA_BYTES + 1)
         if len(data) > MAX_SCHEMA_BYTES:
-            raise SchemaError(str(path), [SchemaFault("", f"larger than {MAX_SCHEMA_BYTES} bytes")])
+            raise SchemaError(str(path), [SchemaFault("", f"larger than {MAX_SCHEMA_BYTES} bytes; no schema is")])
         return data.decode()
     except OSError as error:
         raise SchemaError(str(path), [SchemaFault("", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError as error:
-        raise SchemaError(str(path), [SchemaFault("", f"is not UTF-8 (byte {error.start})")]) from None
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SchemaError(str(path), [SchemaFault("", "is not UTF-8 text; save it as UTF-8", line)]) from None
 
 
 def parse_text(text: str, name: str, file: str) -> Device | SameAs:
