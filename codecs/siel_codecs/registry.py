@@ -6,6 +6,7 @@ when it is loaded and touches no other. A registry shows the folders as they wer
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -137,11 +138,8 @@ class Registry:
         if NAME.fullmatch(name):
             for folder in self._folders:
                 file = folder / f"{name}.toml"
-                try:
-                    if file.is_file():
-                        return file
-                except OSError:  # a folder that may not be read is none
-                    continue
+                if os.path.lexists(file):  # a broken link, too, which is told when it is read
+                    return file
         return None
 
 

@@ -106,6 +106,8 @@ ENGLISH: Final[dict[str, str]] = {
     "machine.not_a_port": "{path} is not a serial port; look in /dev/serial/by-id",
     "machine.port_forbidden": 'this user may not use {path}; on Debian, add it to the group "dialout"',
     "machine.codec": "the codec {name} cannot be used: {file}: {reason}",
+    "machine.codec_folder": "schemas are looked for in this folder, and it cannot be read ({reason}); make it a "
+    "folder that this user may read, or remove it",
     "machine.codec_name": "no device finds this file: call it codecs.d/vendor/device.toml, in lower-case letters, "
     "digits, dashes and underscores",
     "machine.no_key": "the key store has no key for this device; make one: siel keys new --dev-eui {dev_eui}",

@@ -108,8 +108,11 @@ class Preflight:
                 except CodecError as error:
                     text = say("machine.codec", name=codec.name, file=codec.file, reason=error)
                     yield self._root.fault(Finding(self._root.name, path, text))
-        for file in sorted(config.codec_folder.rglob("*.toml")):
-            name = file.relative_to(config.codec_folder).with_suffix("").as_posix()
+        folder = config.codec_folder
+        yield from _unreadable_folders(folder)
+        # The first as the registry finds them, through links as well; the second for those that it does not find
+        for file in sorted({*folder.glob("*/*.toml"), *folder.rglob("*.toml")}):
+            name = file.relative_to(folder).with_suffix("").as_posix()
             if not NAME.fullmatch(name):
                 yield file_fault(file, 1, "machine.codec_name")
                 continue
@@ -139,6 +142,15 @@ class Preflight:
                 yield document.fault(Finding(document.name, ("device", at), text))
         if complete:
             self.key_store = store
+
+
+def _unreadable_folders(folder: Path) -> Iterator[Fault]:
+    for place in (folder, *folder.glob("*/")):
+        try:
+            os.scandir(place).close()
+        except OSError as error:
+            if os.path.lexists(place):
+                yield file_fault(place, 1, "machine.codec_folder", reason=error.strerror)
 
 
 def _in_schema(error: SchemaError) -> Iterator[Fault]:

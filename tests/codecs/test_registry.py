@@ -39,7 +39,7 @@ def test_a_folder_of_one_s_own_comes_before_the_package_s(tmp_path: Path) -> Non
     assert registry.names() == sorted(registry.names())
     assert registry.device("siel/climate").title == "A test"
     assert registry.device("mine/pond") is registry.device("mine/pond")
-    with pytest.raises(UnknownCodecError):
+    with pytest.raises(SchemaError, match="Is a directory"):
         registry.device("mine/folder")
 
 
@@ -49,6 +49,14 @@ def test_a_codec_of_one_s_own_decodes(tmp_path: Path) -> None:
     assert registry.load("mine/pond") is registry.load("mine/pond")
     assert registry.load("mine/pond").decode(7, bytes.fromhex("0064")).data == {"level": 10.0}
     assert registry.load("mine/pond").name == "mine/pond"
+
+
+@pytest.mark.parametrize("target", ["nowhere.toml", "pond.toml"])
+def test_a_link_that_leads_nowhere_is_a_wrong_file(tmp_path: Path, target: str) -> None:
+    (tmp_path / "siel").mkdir()
+    (tmp_path / "siel" / "pond.toml").symlink_to(target)
+    with pytest.raises(SchemaError, match=r"pond\.toml: cannot be read"):
+        Registry([tmp_path]).device("siel/pond")
 
 
 def test_a_wrong_file_touches_no_other(tmp_path: Path) -> None:

@@ -165,6 +165,41 @@ def test_a_codec_that_cannot_be_used_is_told(tmp_path: Path, kind: str, text: st
         raise AssertionError(fault.text)
 
 
+def test_whatever_lies_in_codecs_d_is_told_and_stops_no_check(tmp_path: Path) -> None:
+    folder = tmp_path / "codecs.d" / "my"
+    (folder / "folder.toml").mkdir(parents=True)
+    (folder / "link.toml").symlink_to("nowhere.toml")
+    (folder / "loop.toml").symlink_to("loop.toml")
+    os.mkfifo(folder / "pipe.toml")
+    (folder.parent / "lost").symlink_to("lost")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "wrong.toml").write_text("title = 5")
+    (folder.parent / "linked").symlink_to(tmp_path / "elsewhere")
+    faults = look(tmp_path, GATEWAY + RADIO).faults
+    told = [(Path(fault.file).relative_to(folder.parent).as_posix(), fault.text) for fault in faults]
+    said = {
+        "linked/wrong.toml": "text",
+        "my/folder.toml": "cannot be read: Is a directory",
+        "my/link.toml": "cannot be read: No such file",
+        "my/loop.toml": "cannot be read: Too many levels",
+        "my/pipe.toml": "cannot be read: not a regular file",
+    }
+    assert said.keys() == dict(told).keys()
+    assert all(said[file] in text for file, text in told)
+
+
+@pytest.mark.parametrize("what", ["file", "link"])
+def test_codecs_d_that_is_no_folder_is_told(tmp_path: Path, what: str) -> None:
+    place = tmp_path / "codecs.d"
+    if what == "file":
+        place.touch()
+    else:
+        place.symlink_to("codecs.d")
+    (fault,) = look(tmp_path, GATEWAY + RADIO).faults
+    assert fault.file == str(place)
+    assert "make it a folder" in fault.text
+
+
 def test_a_file_in_codecs_d_that_no_device_can_name_is_told(tmp_path: Path) -> None:
     (tmp_path / "codecs.d" / "My").mkdir(parents=True)
     (tmp_path / "codecs.d" / "My" / "rain.toml").write_text(SCHEMA)
