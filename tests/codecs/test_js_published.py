@@ -166,6 +166,8 @@ VALUES: dict[str, tuple[Any, list[str]]] = {
     "new Float32Array([0.5])": ([0.5], []),
     "new Uint8Array([3]).buffer": ([3], []),
     "new Map([[1, 2]])": ({}, []),
+    "[new Number(1.5), new String('a'), new Boolean(false)]": ([1.5, "a", False], []),
+    "'\0' === '\\x00'": (True, []),
     "{ toJSON() { return 7 } }": (7, []),
 }
 
@@ -187,6 +189,7 @@ def test_values_come_as_json_has_them(host: JsHost, expression: str) -> None:
         ("NaN", "v: NaN is not a value"),
         ("-1 / 0", "v: -Infinity is not a value"),
         ("function () {}", "v: a function is not a value"),
+        ("new Number(NaN)", "v: NaN is not a value"),
         ("Symbol('s')", "v: a symbol is not a value"),
         ("new Date(NaN)", "v: an invalid date is not a value"),
     ],

@@ -13,7 +13,7 @@ import msgspec
 from siel_codecs.codec import Decoded, Downlink, failed
 from siel_codecs.errors import PayloadError
 from siel_codecs.js import results
-from siel_codecs.js.limits import CALL_LIMIT_S, LOAD_LIMIT_S, MAX_INPUT_BYTES
+from siel_codecs.js.limits import CALL_LIMIT_S, LOAD_LIMIT_S, MAX_FILES, MAX_INPUT_BYTES
 from siel_codecs.js.process import WorkerEndedError, WorkerProcess
 from siel_codecs.js.protocol import Answer, Call, Load, Operation
 from siel_codecs.js.source import JsSource, JsSourceError, js_source, read_js
@@ -141,7 +141,10 @@ class JsHost:
         signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         known = self._files.get(codec)
         if known is None or known[0] != signature:
-            known = self._files[codec] = (signature, read_js(codec))
+            known = (signature, read_js(codec))
+            while len(self._files) >= MAX_FILES:
+                del self._files[next(iter(self._files))]
+            self._files[codec] = known
         return known[1]
 
     def _call(self, source: JsSource, operation: Operation, value: bytes) -> bytes:

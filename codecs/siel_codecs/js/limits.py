@@ -28,6 +28,8 @@ WATCHDOG_S: Final = 3.0
 
 MAX_CONTEXTS: Final = 16
 """Codecs that are kept; the one not used for longest goes first and costs a load when it comes back."""
+MAX_FILES: Final = 64
+"""Whose text a host remembers; the one that came first goes first and is read again when it comes back."""
 CONTEXT_BYTES: Final = 16 << 20
 STACK_BYTES: Final = 512 << 10
 ADDRESS_SPACE_BYTES: Final = 768 << 20

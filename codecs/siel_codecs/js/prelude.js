@@ -16,6 +16,7 @@
   var apply = Reflect.apply, isView = ArrayBuffer.isView, globalEval = eval;
   var Instant = Date, isoOf = Date.prototype.toISOString, timeOf = Date.prototype.getTime;
   var exponential = Number.prototype.toExponential;
+  var boxes = [Number, String, Boolean], unbox = boxes.map(function (box) { return box.prototype.valueOf; });
   var slice = String.prototype.slice, wellFormed = String.prototype.toWellFormed;
   var Internal = InternalError, Range = RangeError, Bytes = Uint8Array, RawBuffer = ArrayBuffer;
 
@@ -89,6 +90,9 @@
       }
       if (value instanceof RawBuffer) return new Buffer(value, encoding, length);
       if (value && value.type === 'Buffer' && isArray(value.data)) value = value.data;
+      if (typeof value !== 'object' || value === null || value.length === undefined) {
+        throw new TypeError('Buffer.from takes a text, a list of bytes or an ArrayBuffer');
+      }
       var bytes = new Buffer(value.length || 0);
       for (var i = 0; i < bytes.length; i++) bytes[i] = value[i] & 255;
       return bytes;
@@ -220,6 +224,9 @@
     if (value instanceof RawBuffer) value = new Bytes(value);
     if (isArray(value) || isView(value)) return writeList(value, path, depth);
     if (typeof value.toJSON === 'function') return write(value.toJSON(), path, depth + 1);
+    for (var i = 0; i < boxes.length; i++) {
+      if (value instanceof boxes[i]) return write(apply(unbox[i], value, []), path, depth + 1);
+    }
     return writeObject(value, path, depth);
   }
 
@@ -263,7 +270,7 @@
   }
 
   function kind(value) {
-    return value === null ? 'null' : isArray(value) ? 'a list' : typeof value === 'undefined' ? 'nothing'
+    return value === null ? 'null' : isArray(value) || isView(value) ? 'a list' : typeof value === 'undefined' ? 'nothing'
       : 'a ' + typeof value;
   }
 
@@ -296,7 +303,10 @@
       if (isObject(thrown) && typeof thrown.stopped === 'string') {
         return { text: '' + thrown.stopped, stack: '', engine: thrown.renew };
       }
-      if (thrown === null) return { text: 'it threw null, as the engine does when memory is full', stack: '', engine: true };
+      // 'unknown': a value that the engine should never show; it does when memory is full inside some built-ins
+      if (thrown === null || typeof thrown === 'unknown') {
+        return { text: 'it threw null, as the engine does when memory is full', stack: '', engine: true };
+      }
       engine = thrown instanceof Internal || (thrown instanceof Range && /call stack/.test(thrown.message));
       text = apply(slice, shown(thrown), [0, MAX_MESSAGE_CHARS]);
       stack = isObject(thrown) && typeof thrown.stack === 'string' ? apply(slice, thrown.stack, [0, 1000]) : '';
