@@ -115,6 +115,7 @@ class Daemon:
             net_id=config.edge.net_id,
             rx1_delay_s=config.edge.rx1_delay_s,
             adr=config.edge.adr,
+            waits=lambda dev_eui: self._decoding is not None and self._decoding.waits(dev_eui),
         )
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -288,8 +289,8 @@ class Daemon:
         if effects.undecoded is not None and self._decoding is not None:
             self._decoding.add(row, effects.undecoded)
 
-    def _decoded(self, row: int, entry: Undecoded, decoded: Decoded) -> None:
-        self._apply(self._edge.decoded(entry, decoded), row)
+    def _decoded(self, row: int, entry: Undecoded, codec: str, decoded: Decoded) -> None:
+        self._apply(self._edge.decoded(entry, codec, decoded), row)
 
     def _deliver(self, deliveries: Sequence[Delivery], committed: asyncio.Future[None]) -> None:
         """Tell operators what became of their downlinks, now that a kill cannot make it untrue."""

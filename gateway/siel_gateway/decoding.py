@@ -52,23 +52,26 @@ class Decoding:
 
     Args:
         journal: Where entries are kept.
-        decode: Asks the codec; raises ``JsWorkerError`` when nobody can be asked now.
-        done: Takes the row of the frame, the entry, and what the codec said; called in one turn with the removal.
+        decode: Asks the codec, and returns its name too; raises ``JsWorkerError`` when nobody can be asked now.
+        done: Takes the row of the frame, the entry, the codec's name and what it said; called in one turn with the
+            removal.
         counters: Of the daemon; what goes wrong here is counted in them.
     """
 
     def __init__(
         self,
         journal: StateTable,
-        decode: Callable[[Undecoded], Awaitable[Decoded]],
-        done: Callable[[int, Undecoded, Decoded], None],
+        decode: Callable[[Undecoded], Awaitable[tuple[str, Decoded]]],
+        done: Callable[[int, Undecoded, str, Decoded], None],
         counters: Counter[str],
     ) -> None:
         self._journal = journal
         self._decode = decode
         self._done = done
         self._counters = counters
-        self._rows = deque(sorted(row_of(key) for key in journal.items(UNDECODED) if key.isdecimal()))
+        stored = journal.items(UNDECODED)
+        self._rows = deque(sorted((row_of(key), _dev_eui(stored[key])) for key in stored if key.isdecimal()))
+        self._waiting = Counter(dev_eui for _, dev_eui in self._rows)
         self._added = asyncio.Event()
 
     @property
@@ -76,13 +79,18 @@ class Decoding:
         """How many wait, the one that is being decoded included."""
         return len(self._rows)
 
+    def waits(self, dev_eui: str) -> bool:
+        """Say whether an uplink of this device waits: the next one must not overtake it."""
+        return self._waiting[dev_eui] > 0
+
     def add(self, row: int, entry: Undecoded) -> None:
         """Put ``entry`` into the batch that is being collected; too many are counted and dropped, the frame stays."""
         if len(self._rows) >= MAX_WAITING:
             self._counters["undecoded_dropped"] += 1
             return
         self._journal.put(UNDECODED, key_of(row), encode_undecoded(entry))
-        self._rows.append(row)
+        self._rows.append((row, entry.uplink.dev_eui))
+        self._waiting[entry.uplink.dev_eui] += 1
         self._added.set()
 
     async def run(self) -> None:
@@ -90,13 +98,13 @@ class Decoding:
         backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
         while True:
             while self._rows:
-                row = self._rows[0]
+                row, _ = self._rows[0]
                 entry = self._entry(row)
                 if entry is None:
-                    self._end(row)
+                    self._end()
                     continue
                 try:
-                    decoded = await self._decode(entry)
+                    codec, decoded = await self._decode(entry)
                 except JsWorkerError as fault:
                     self._counters["js_worker_failures"] += 1
                     log.error("js_worker_failed", error=str(fault), waiting=len(self._rows))
@@ -105,15 +113,18 @@ class Decoding:
                 except Exception:  # a fault of ours in one frame must not cost the frames after it
                     self._counters["edge_faults"] += 1
                     log.error("decoding_failed", row=row, exc_info=True)
-                    decoded = failed("the decoding failed inside the gateway")
+                    codec, decoded = "", failed("the decoding failed inside the gateway")
                 backoff.reset()
-                self._end(row)
-                self._done(row, entry, decoded)
+                self._end()
+                self._done(row, entry, codec, decoded)
             self._added.clear()
             await self._added.wait()
 
-    def _end(self, row: int) -> None:
-        self._rows.popleft()
+    def _end(self) -> None:
+        row, dev_eui = self._rows.popleft()
+        self._waiting[dev_eui] -= 1
+        if not self._waiting[dev_eui]:
+            del self._waiting[dev_eui]
         self._journal.delete(UNDECODED, key_of(row))
 
     def _entry(self, row: int) -> Undecoded | None:
@@ -124,3 +135,10 @@ class Decoding:
             self._counters["undecoded_unreadable"] += 1
             log.error("undecoded_unreadable", row=row, error=str(fault))
             return None
+
+
+def _dev_eui(value: bytes) -> str:
+    try:
+        return decode_undecoded(value).uplink.dev_eui
+    except (msgspec.MsgspecError, TypeError, ValueError):
+        return ""  # it is told when its turn comes

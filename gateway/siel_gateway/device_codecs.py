@@ -49,16 +49,21 @@ class DeviceCodecs:
         self._counters = counters
         self._reloading = asyncio.Lock()
 
-    async def ask(self, entry: Undecoded) -> Decoded:
-        """Return what the codec of an entry's device says now; raise ``JsWorkerError`` when there is no worker."""
+    async def ask(self, entry: Undecoded) -> tuple[str, Decoded]:
+        """Return the name of the codec that an entry's device has now, and what it says.
+
+        Raises:
+            JsWorkerError: There is no worker.
+        """
         uplink = entry.uplink
         codec = self._codecs.get(uplink.dev_eui)
         if codec is None:
-            return failed("the device is not here any more")
+            return "", failed("the device is not here any more")
         f_port, recv_ms = uplink.f_port or 0, uplink.frame.received_ms
         if isinstance(codec, JsCodec):
-            return await self.runner.decode(codec, f_port, uplink.payload, recv_ms)
-        return codec.decode(f_port, uplink.payload, recv_ms)  # it was JavaScript when the frame came
+            return codec.name, await self.runner.decode(codec, f_port, uplink.payload, recv_ms)
+        # It was JavaScript when the frame came, or one came before it and still waited
+        return codec.name, codec.decode(f_port, uplink.payload, recv_ms)
 
     async def reload(self) -> dict[str, AnyCodec]:
         """Read codecs, and which device has which, again from their files; nothing else of siel.toml is taken over.

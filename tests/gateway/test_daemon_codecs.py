@@ -352,6 +352,45 @@ def test_a_device_may_change_to_another_codec_and_back(bench: Any, tmp_path: Pat
     site.bench.run(main())
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_no_uplink_overtakes_one_that_waits_when_the_codec_changes(
+    js: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    decode = JsRunner.decode
+    go_on = asyncio.Event()
+
+    async def stuck(*args: Any) -> Any:
+        await go_on.wait()
+        return await decode(*args)
+
+    async def main() -> None:
+        monkeypatch.setattr(JsRunner, "decode", stuck)
+        async with js.running():
+            node = await js.join()
+            await js.heard(node.uplink())
+            await js.heard(node.uplink())
+            js.write("siel.toml", TOML)
+            if killed:
+                shutil.copytree(js.folder, tmp_path / "killed")
+            else:
+                await js.reload()
+                await js.heard(node.uplink())
+                assert js.observations() == []
+            go_on.set()
+        if killed:
+            js.folder, js.toml = tmp_path / "killed", TOML
+            await js.restart()
+            async with js.running():
+                await js.heard(node.uplink())
+        observations = journalled(js.data_dir)[1]
+        assert [observation.f_cnt for observation in observations] == [0, 1, 2]
+        # the first one was being decoded when the codec changed: its Observation bears the name of who decoded it
+        first = "siel/climate" if killed else "vendor/device"
+        assert [observation.codec for observation in observations] == [first, "siel/climate", "siel/climate"]
+
+    js.bench.run(main())
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [

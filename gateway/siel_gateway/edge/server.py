@@ -67,6 +67,7 @@ class EdgeServer:
         net_id: 24 bits.
         rx1_delay_s: RECEIVE_DELAY1 of new sessions, 1 to 15.
         adr: Value of the ADR bit in downlinks.
+        waits: Says whether an uplink of a device still waits for its codec; the next one then waits behind it.
 
     Attributes:
         counters: What happened, by the names of :data:`COUNTERS`.
@@ -85,6 +86,7 @@ class EdgeServer:
         net_id: int = 0x000001,
         rx1_delay_s: int = 1,
         adr: bool = True,
+        waits: Callable[[str], bool] = lambda _: False,
     ) -> None:
         plan = Plan(heard)
         self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
@@ -92,6 +94,7 @@ class EdgeServer:
         self._gateway_id = gateway_id
         self._net_id = net_id
         self._random_bytes = random_bytes
+        self._waits = waits
         self._sessions = Sessions(devices, sealer)
         self._queues = Queues()
         self._answers = Answers(plan, self._queues, rx1_delay_s=rx1_delay_s, adr=adr)
@@ -242,14 +245,14 @@ class EdgeServer:
         effects.event("uplink", dev_eui=device.dev_eui, f_cnt=proven.f_cnt, f_port=data.f_port, radio=frame.radio)
         if not has_payload(uplink):
             return
-        if isinstance(device.codec, JsCodec):
+        if isinstance(device.codec, JsCodec) or self._waits(device.dev_eui):
             effects.undecoded = Undecoded(uplink, now.utc_ms)
             return
         decoded = device.codec.decode(uplink.f_port or 0, payload, frame.received_ms)
-        self._publish(device, uplink, decoded, now.utc_ms, effects)
+        self._publish(device.name, device.codec.name, uplink, decoded, now.utc_ms, effects)
 
     def _publish(
-        self, device: EdgeDevice, uplink: Uplink, decoded: Decoded, received_ms: int, effects: Effects
+        self, device: str, codec: str, uplink: Uplink, decoded: Decoded, received_ms: int, effects: Effects
     ) -> None:
         if decoded.errors:
             self._count("decode_errors")
@@ -258,23 +261,23 @@ class EdgeServer:
         observations = observe(
             uplink,
             decoded,
-            device=device.name,
-            codec=device.codec.name,
+            device=device,
+            codec=codec,
             gateway_id=self._gateway_id,
             received_ms=received_ms,
         )
         effects.observations += observations
         self._count("observations", len(observations))
 
-    def decoded(self, entry: Undecoded, decoded: Decoded) -> Effects:
-        """Take what a codec that takes its time says of an uplink; the effects end the entry."""
+    def decoded(self, entry: Undecoded, codec: str, decoded: Decoded) -> Effects:
+        """Take what a codec says of an uplink that waited; its device may have another one meanwhile."""
         effects = Effects()
         state = self._sessions.devices.get(entry.uplink.dev_eui)
         if state is None:
             self._count("decode_errors")
             effects.event("decode_error", dev_eui=entry.uplink.dev_eui, errors=["the device is not here any more"])
         else:
-            self._publish(state.config, entry.uplink, decoded, entry.received_ms, effects)
+            self._publish(state.config.name, codec, entry.uplink, decoded, entry.received_ms, effects)
         return effects
 
     def set_codec(self, dev_eui: str, codec: AnyCodec) -> None:
