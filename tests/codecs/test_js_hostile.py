@@ -65,6 +65,7 @@ HOSTILE = {
     "returns data that is a list": (UPLINK % "return { data: [1] }", '"data" is a list'),
     "returns data that is a Buffer": (UPLINK % "return { data: Buffer.from([1]) }", '"data" is a list, not an object'),
     "makes a Buffer of nothing": (UPLINK % "return { data: { n: Buffer.from({}).length } }", "Buffer.from takes"),
+    "makes a new Buffer of nothing": (UPLINK % "return { data: { n: new Buffer(input).length } }", "Buffer.from takes"),
     "fills memory inside a built-in": (UPLINK % "'\\u1e9b\\u0323'.repeat(1e6).normalize('NFKD')", "memory"),
     "returns data that is a number": (UPLINK % "return { data: NaN }", '"data" is a number'),
     "returns null": (UPLINK % "return null", "it returned null"),

@@ -139,6 +139,8 @@ BUFFER = {
     "Buffer.isBuffer(Buffer.from([])) && !Buffer.isBuffer([])": True,
     "Buffer.from([1, 2]).equals(Buffer.from('0102', 'hex'))": True,
     "Buffer.byteLength('abc')": 3,
+    "new Buffer('0aff', 'hex').toString('hex') + new Buffer([1, 300])[1] + new Buffer(2).length": "0aff442",
+    "Buffer.from([1, 2, 3]).map(b => b + 1).filter(b => b > 2).toString('hex')": "0304",
     "Buffer.from([7, 8])": [7, 8],
 }
 

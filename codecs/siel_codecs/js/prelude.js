@@ -79,6 +79,11 @@
   }
 
   class Buffer extends Uint8Array {
+    constructor(value, encoding, length) {
+      if (typeof value === 'number') super(value);
+      else if (value instanceof RawBuffer) super(value, encoding, length);
+      else super(Buffer.from(value, encoding));
+    }
     static from(value, encoding, length) {
       if (typeof value === 'string') {
         switch (String(encoding || 'utf8').toLowerCase()) {
