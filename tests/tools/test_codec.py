@@ -84,14 +84,17 @@ def test_show_tells_messages_ranges_units_and_commands(own: Path) -> None:
     assert found["examples"][0]["payload"] == "2064c8"
 
 
-@pytest.mark.parametrize("columns", [80, 100])
+@pytest.mark.parametrize("columns", [40, 80, 100])
 def test_show_for_people_fits_a_terminal_and_loses_no_word(columns: int) -> None:
-    for name in ("siel/weather", "siel/valve", "siel/diagnostics"):
+    for name in ("siel/weather", "siel/parking", "siel/valve", "siel/diagnostics", "cayenne/lpp", "elsys/ers"):
         text = siel("show", name, columns=columns).stdout
         assert max(map(len, text.splitlines())) <= columns
         found = json.loads(siel("show", name, "--json").stdout)
-        words = {word for each in found["messages"] for field in each["fields"] for word in field["title"].split()}
-        assert {word for word in words if len(word) < 12} <= {*text.split()}
+        fields = [field for each in found["messages"] for field in each["fields"]]
+        titles = {word for field in fields if field["title"] != "Raw" for word in field["title"].split()}
+        told = {word.lower() for word in text.split()}
+        assert {field["name"] for field in fields} <= told
+        assert {word.lower() for word in titles} <= told | {word for each in fields for word in each["name"].split("_")}
     text = siel("show", "siel/weather").stdout
     assert "uplink, port 15, " in text
     assert " bytes, version 1" in text
@@ -241,6 +244,34 @@ def test_a_batch_answers_each_line_and_ends_with_0(own: Path) -> None:
         assert answers[0] == {"data": {"distance": 1234, "battery": 3.3}, "warnings": [], "errors": []}
         assert [each["data"] for each in answers[1:]] == [None, None, {"rain": 20.0, "battery": 3.8}]
         assert all(each["errors"] for each in answers[1:3])
+
+
+def test_a_batch_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    line = b'{"device":"siel/water_level","fPort":10,"bytes":"2064c8"}'
+    file = tmp_path / "batch.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + line + b"\r\n" + line)
+    answers = [json.loads(each) for each in siel("decode", "--batch", str(file)).stdout.splitlines()]
+    assert [each["data"] for each in answers] == [{"distance": 100, "battery": 3.8}] * 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+@pytest.mark.parametrize(
+    ("redirection", "code", "text"),
+    [
+        ("--batch - </dev/null >&-", 2, "standard output is closed"),
+        ("--batch - <&-", 2, "standard input is closed"),
+        ("--batch batch.jsonl >/dev/full", 1, "the batch was not finished: No space left"),
+        ("--batch /dev/null", 0, ""),
+    ],
+)
+def test_a_batch_without_an_end_to_read_or_write_says_so(
+    tmp_path: Path, redirection: str, code: int, text: str
+) -> None:
+    (tmp_path / "batch.jsonl").write_text("{}\n")
+    command = f"{sys.executable} -m siel_tools codec decode {redirection}"
+    found = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (found.returncode, "Traceback" in found.stderr, "Exception" in found.stderr) == (code, False, False)
+    assert text in found.stderr
 
 
 def test_the_command_line_itself_imports_no_codec() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,6 +124,28 @@ def test_a_batch_finds_its_files_beside_itself(tmp_path: Path) -> None:
     assert all(each["errors"] for each in answers[1:])
 
 
+def test_a_batch_of_javascript_answers_each_line_at_once(tmp_path: Path) -> None:
+    write(tmp_path, "decoder.js", DECODER)
+    command = [sys.executable, "-m", "siel_tools", "codec", "run-js", "--batch", "-"]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        for line, data in (
+            (b'\xef\xbb\xbf{"js":"decoder.js","fPort":3,"bytes":"0a"}\n', {"level": 20, "port": 3}),
+            (b"[" * 200_000 + b"\n", None),
+            (b'{"js":"decoder.js","fPort":4,"bytes":"0b"}\n', {"level": 22, "port": 4}),
+        ):
+            running.stdin.write(line)
+            running.stdin.flush()
+            assert json.loads(running.stdout.readline())["data"] == data
+        running.stdin.close()
+        assert running.stdout.read() == b""
+    assert running.returncode == 0
+
+
 def test_airtime_tells_bytes_milliseconds_and_years(gauge: Path) -> None:
     found = json.loads(siel("airtime", str(gauge), "--json", "--interval", "10m", "--sleep-ua", "3").stdout)
     (frame,) = found["messages"][0]["frames"]
@@ -153,6 +178,23 @@ def test_airtime_table_stands_beside_other_encodings() -> None:
     assert result.exit_code == 0
     assert "siel/climate" in result.stdout
     assert "Cayenne LPP" in result.stdout
+
+
+def test_the_sizes_of_one_type_or_as_json(gauge: Path) -> None:
+    assert siel("airtime", str(gauge), "--table").stdout.splitlines()[2].split("|")[2:4] == [" 2 ", " 3 "]
+    found = json.loads(siel("airtime", "--table", "--json").stdout)["sizes"]
+    assert next(each for each in found if each["codec"] == "siel/climate")["own"] == 5
+
+
+def test_airtime_says_no_number_that_is_none(gauge: Path) -> None:
+    assert siel("airtime", str(gauge), "--tx-ma", "nan").exit_code == 2
+    nothing = [
+        word for name in ("tx-ma", "rx-ma", "awake-ma", "sleep-ua", "self-discharge") for word in (f"--{name}", "0")
+    ]
+    found = siel("airtime", str(gauge), "--json", *nothing).stdout
+    assert "Infinity" not in found
+    assert json.loads(found)["messages"][0]["frames"][0]["rates"][0]["battery_years"] == 1000
+    assert ">1000" in siel("airtime", str(gauge), *nothing).stdout
 
 
 def test_check_finds_nothing_wrong_with_a_sound_schema(gauge: Path) -> None:
@@ -215,6 +257,15 @@ def test_check_against_what_is_in_the_field(gauge: Path, tmp_path: Path) -> None
     (check,) = found["old_frames"]
     assert (check["outcome"], check["breaks"][0]["field"], check["breaks"][0]["kind"]) == ("misread", "rain", "scale")
     assert bytes.fromhex(check["example"]["bytes"])
+
+
+def test_a_unit_alone_is_told_without_two_equal_readings(gauge: Path, tmp_path: Path) -> None:
+    new = write(tmp_path, "cm.toml", GAUGE.replace('unit = "mm"', 'unit = "cm"'))
+    text = siel("check", new, "--against", str(gauge)).stdout
+    assert "rain: unit: was in mm, is in cm" in text
+    assert "nothing is read as nothing" not in text
+    bare = write(tmp_path, "bare.toml", GAUGE.split("[[example]]", maxsplit=1)[0])
+    assert "none: an [[example]] holds" in siel("check", bare).stdout
 
 
 def test_the_way_it_is_done_passes(gauge: Path, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from siel_node.mac import rx_window
 
 _SECONDS_PER_YEAR: Final = 365.25 * 86_400
 _MAS_PER_MAH: Final = 3600
+MOST_YEARS: Final = 1000
+"""No result is longer."""
 _RX_ERROR_US: Final = 10_000
 """How far off the node's windows may be; what the firmware assumes unless told otherwise."""
 
@@ -134,9 +136,12 @@ def battery_years(model: EnergyModel, data_rate: int, airtime_us: int, interval_
         data_rate: 0 to 5.
         airtime_us: Of the uplink.
         interval_s: From one uplink to the next, above 0.
+
+    Returns:
+        At most ``MOST_YEARS``; a board that draws next to nothing is a slip in its figures.
     """
     mean_ma = message_mas(model, data_rate, airtime_us) / interval_s + model.sleep_ua / 1000
     drawn_mah = mean_ma * _SECONDS_PER_YEAR / _MAS_PER_MAH
     lost_mah = model.battery_mah * model.self_discharge / 100
     used_mah = drawn_mah + lost_mah
-    return model.battery_mah / used_mah if used_mah else float("inf")
+    return model.battery_mah / max(used_mah, model.battery_mah / MOST_YEARS)

@@ -162,9 +162,9 @@ def _change(
                 return
     elif piece.absent is None:
         if other is None and isinstance(read, Choice):
-            yield Break(sent.name, "meaning", f"{shown} has no meaning any more", high - piece.shift)
+            yield Break(sent.name, "meaning", f"{shown}: without a meaning now", high - piece.shift)
         elif other is None:
-            yield Break(sent.name, "range", f"{shown} is outside its range now", high - piece.shift)
+            yield Break(sent.name, "range", f"{shown}: outside its range now", high - piece.shift)
         else:
             yield Break(sent.name, "special codes", f"{shown} now says {_why(after)}", high - piece.shift)
     elif after is None and other is not None:

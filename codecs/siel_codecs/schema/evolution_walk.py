@@ -201,14 +201,14 @@ class _Walk:
                     yield from self._appended(read)
                 return  # else it fits into the padding
             where = first_name(tuple(sent.rest)) or "what follows"
-            yield Break(where, "moved", f"starts {reach - length} bits later now")
+            yield Break(where, "moved", f"starts {_bits(reach - length)} later now")
         elif at_end and not read.rest:
             extra = [token for token in run if token.bits[-1] >= reach]
             if self._read.extra == "error" and (length + padding + 7) // 8 > (reach + 7) // 8:
                 yield Break(called(extra[0]), "length", "lies behind the end of the frame now", certain=False)
         else:
             following = first_name(tuple(read.rest)) or first_name(tuple(sent.rest)) or "what follows"
-            yield Break(following, "moved", f"starts {length - reach} bits earlier now", certain=False)
+            yield Break(following, "moved", f"starts {_bits(length - reach)} earlier now", certain=False)
 
     def _appended(self, read: Side) -> Iterator[Break]:
         item = read.rest[0]
@@ -371,3 +371,7 @@ class _Walk:
         same = base is None if one.time is None else isinstance(base, Of) and base.token.name == one.time
         if not same:
             yield Break(first_name(one.items) or "entry", "entry", "its time comes from elsewhere now", certain=False)
+
+
+def _bits(count: int) -> str:
+    return f"{count} bit{'' if count == 1 else 's'}"

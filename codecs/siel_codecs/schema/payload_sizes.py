@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from siel_codecs.registry import Registry
 from siel_codecs.schema.model import MAX_DR0_BYTES
 from siel_codecs.schema.to_construct import Reference
 from siel_codecs.schema.to_senml import senml_cbor, senml_records
 from siel_codecs.schema.wire import Layout, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from siel_codecs.schema.model import Device
     from siel_codecs.schema.to_senml import Record
 
-OWN: Final = "siel/"
 LPP_HEADER: Final = 2
 """Channel and type."""
 LPP_BOOLEAN, LPP_GENERIC, LPP_POSITION = 1, 4, 9
@@ -102,13 +100,6 @@ def size_table(devices: Iterable[Device]) -> str:
         for row in rows
     ]
     return "\n".join([*lines, ""])
-
-
-def markdown(names: Sequence[str] = ()) -> str:
-    """Return the table of the codecs ``names``, by default of all that are this project's own."""
-    registry = Registry()
-    chosen = names or [name for name in registry.names() if name.startswith(OWN)]
-    return size_table([registry.device(name) for name in chosen])
 
 
 def _bytes(count: int) -> str:

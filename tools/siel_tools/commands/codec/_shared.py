@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
@@ -19,6 +22,29 @@ if TYPE_CHECKING:
 F_PORT: Final = click.IntRange(0, 255)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
+
+class BatchFile(click.File):
+    """A file of JSON lines, ``-`` for standard input; a byte order mark before the first line is passed over."""
+
+    def __init__(self) -> None:
+        """It is read in bytes."""
+        super().__init__("rb")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the open file."""
+        try:
+            file = super().convert(value, param, ctx)
+        except RuntimeError:  # what click raises without a stream
+            self.fail("standard input is closed", param, ctx)
+        peek = getattr(file, "peek", None)
+        if peek is not None and peek(1).startswith(codecs.BOM_UTF8):
+            file.read(len(codecs.BOM_UTF8))
+        return file
+
+
+batch: Final = click.option(
+    "--batch", type=BatchFile(), metavar="FILE", help="Decode JSON lines instead; - is standard input."
+)
 as_json: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 folders: Final = click.option(
     "--codecs",
@@ -116,7 +142,25 @@ def json_object(text: str, example: str) -> dict[str, Any]:
 
 def print_json(document: object) -> None:
     """Print one JSON document."""
-    click.echo(json.dumps(document, ensure_ascii=False))
+    click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
+
+
+def write_answers(answers: Iterable[bytes]) -> None:
+    """Write the answers of a batch as they come; where they cannot be written or read on, the command ends with 1."""
+    if sys.stdout is None:
+        wrong("standard output is closed; the answers of a batch go there.")
+    out = sys.stdout.buffer
+    try:
+        for answer in answers:
+            out.write(answer)
+            out.flush()
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # click ends quietly: the reader has seen enough
+        click.echo(f"siel: the batch was not finished: {error.strerror}", err=True)
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), out.fileno())  # or what is left in the buffer fails again at the end of Python
+        sys.exit(1)
 
 
 def wrong(text: str) -> NoReturn:

@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from siel_tools.commands import _params
-from siel_tools.commands.codec import _shared
+from siel_tools.commands.codec import _shared, _table
 
 if TYPE_CHECKING:
     from siel_codecs.schema.airtime import Airtime, Frame, MessageAirtime, Rate
+_OWN: Final = "siel/"
 
-_POSITIVE = click.FloatRange(0, 1_000_000)
+
+class _Figure(click.FloatRange):
+    """A number in a range; not one that is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        found = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"{value!r} is no number.", param, ctx)
+        return found
+
+
+_POSITIVE = _Figure(0, 1_000_000)
 
 
 @click.command("airtime", short_help="What the uplinks of DEVICE cost on air and from a battery.")
 @click.argument("device", required=False)
 @click.option("--interval", type=_params.duration, default="600s", show_default=True, help="From uplink to uplink.")
-@click.option("--battery-mah", type=click.FloatRange(1, 1_000_000), help="Charge of the battery.")
-@click.option("--self-discharge", type=click.FloatRange(0, 100), help="What it loses by itself, % per year.")
+@click.option("--battery-mah", type=_Figure(1, 1_000_000), help="Charge of the battery.")
+@click.option("--self-discharge", type=_Figure(0, 100), help="What it loses by itself, % per year.")
 @click.option("--tx-ma", type=_POSITIVE, help="The radio while it sends.")
 @click.option("--rx-ma", type=_POSITIVE, help="The radio while a window is open.")
 @click.option("--awake-ma", type=_POSITIVE, help="The microcontroller while it is awake.")
 @click.option("--awake-s", type=_POSITIVE, help="How long that is per message beside the time on air.")
 @click.option("--sleep-ua", type=_POSITIVE, help="Everything while it sleeps.")
-@click.option("--table", is_flag=True, help="Print payload sizes beside Cayenne LPP and SenML-CBOR instead.")
+@click.option(
+    "--table",
+    is_flag=True,
+    help="Print payload sizes beside Cayenne LPP and SenML-CBOR instead; without DEVICE those of all siel/ types.",
+)
 @_shared.folders
 @_shared.as_json
 def command(
@@ -39,9 +57,7 @@ def command(
     the default that stands below the tables with its source.
     """
     if table:
-        from siel_codecs.schema.payload_sizes import markdown
-
-        click.echo(markdown(), nl=False)
+        _print_sizes(device, folders, as_json=as_json)
         return
     if device is None:
         raise click.UsageError("DEVICE is needed, or --table.")
@@ -54,6 +70,20 @@ def command(
         _shared.print_json(document(found))
         return
     _print(found, set(chosen))
+
+
+def _print_sizes(device: str | None, folders: tuple[Path, ...], *, as_json: bool) -> None:
+    import msgspec
+
+    from siel_codecs.schema.payload_sizes import size_table, sizes
+
+    codecs = _shared.Codecs(folders)
+    names = [name for name in codecs.registry.names() if name.startswith(_OWN)] if device is None else [device]
+    devices = [codecs.device(name) for name in names]
+    if as_json:
+        _shared.print_json({"sizes": [msgspec.to_builtins(found) for each in devices if (found := sizes(each))]})
+    else:
+        click.echo(size_table(devices), nl=False)
 
 
 def document(found: Airtime) -> dict[str, Any]:
@@ -116,28 +146,24 @@ def _rates(found: Airtime) -> Iterator[Rate]:
 
 
 def _print_frame(console: Any, message: MessageAirtime, frame: Frame) -> None:
-    from rich import box
-    from rich.table import Table
-
     version = "" if message.version is None else f", version {message.version}"
     end = "" if len(message.frames) == 1 else f", {frame.end}"
     size = f"{frame.payload_bytes} byte{'' if frame.payload_bytes == 1 else 's'} ({frame.payload_bits} bits)"
     console.print(
         f"[bold cyan]uplink[/bold cyan], {_shared.where(message.f_ports)}{version}{end}: {size}, {_legal(frame)}"
     )
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("DR", "SF", "ms"):
-        table.add_column(name, justify="right", no_wrap=True)
     duty_cycles = list(frame.rates[0].messages_per_hour)
-    for duty_cycle in duty_cycles:
-        table.add_column(f"msg/h\n{duty_cycle} %", justify="right", no_wrap=True)
-    table.add_column("years of\nbattery", justify="right", no_wrap=True)
-    table.add_column("the last step: field, bits to save, ms saved", overflow="fold")
+    numbers = ("DR", "SF", "ms", *(f"msg/h\n{each} %" for each in duty_cycles), "years of\nbattery")
+    columns = [
+        *(_table.Column(name, right=True) for name in numbers),
+        _table.Column("the last step: field, bits to save, ms saved"),
+    ]
+    rows = []
     for rate in frame.rates:
         per_hour = [str(rate.messages_per_hour[each]) if rate.legal else "-" for each in duty_cycles]
-        cells = [str(rate.data_rate), str(rate.spreading_factor), f"{rate.airtime_us / 1000:.1f}", *per_hour]
-        table.add_row(*cells, _years(rate), _step(rate), style=None if rate.legal else "dim")
-    console.print(table)
+        cells = (str(rate.data_rate), str(rate.spreading_factor), f"{rate.airtime_us / 1000:.1f}", *per_hour)
+        rows.append(_table.Row((*cells, _years(rate), _step(rate)), None if rate.legal else "dim"))
+    _table.print_table(console, columns, rows, lead="DR{}")
 
 
 def _legal(frame: Frame) -> str:

@@ -178,12 +178,11 @@ def _print(report: dict[str, Any]) -> None:
 
     console = Console(highlight=False, soft_wrap=True)
     state = "[green]fine[/green]" if report["ok"] else "[red]not fine[/red]"
-    console.print(f"[bold]{report['codec']}[/bold]  {escape(report['title'])}: {state}")
+    console.print(f"[bold]{escape(report['codec'])}[/bold]  {escape(report['title'])}: {state}")
     right = sum(each["ok"] for each in report["examples"])
     told = f"{right} of {len(report['examples'])} decode as written"
-    console.print(
-        f"  {'examples':<11} {told if report['examples'] else 'none: a payload and what it says, [[example]]'}"
-    )
+    none = "none: an [[example]] holds a payload and what it says"
+    console.print(escape(f"  {'examples':<11} {told if report['examples'] else none}"))
     for each in report["examples"]:
         if not each["ok"]:
             _print_example(console, each)
@@ -283,7 +282,8 @@ def _print_check(console: Any, check: dict[str, Any], *, forward: bool) -> None:
     if example is not None and (outcome == "misread" or not forward):
         read = "; ".join(example["errors"]) if example["errors"] else _few(example["read"], example["sent"])
         sent = _few(example["sent"], example["read"])
-        console.print(escape(f"    for example {example['bytes']}: {sent} is read as {read}"), style="dim")
+        if sent != read:  # else the values are the same and a unit makes the difference
+            console.print(escape(f"    for example {example['bytes']}: {sent} is read as {read}"), style="dim")
     if check["advice"]:
         console.print(f"    [bold]{escape(check['advice'])}[/bold]")
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from siel_tools.commands._params import hex_bytes
 from siel_tools.commands.codec import _shared
 from siel_tools.commands.codec.payload import finish
+
+if TYPE_CHECKING:
+    from siel_codecs.js import JsHost
 
 
 @click.command("run-js", short_help="What a JavaScript codec says of a payload.")
@@ -20,7 +24,7 @@ from siel_tools.commands.codec.payload import finish
 @click.option("--fport", type=_shared.F_PORT, help="The port the payload came on.")
 @click.option("--downlink", is_flag=True, help="Call decodeDownlink instead of decodeUplink.")
 @click.option("--recv-time", type=_shared.recv_time, metavar="TIME", help="When it was received, 2026-01-01T00:00:00Z.")
-@click.option("--batch", type=click.File("rb"), metavar="FILE", help="Decode JSON lines instead; - is standard input.")
+@_shared.batch
 @_shared.folders
 @_shared.as_json
 def command(
@@ -63,14 +67,24 @@ def command(
     finish(found, as_json=as_json)
 
 
-def _batch(host: object, lines: BinaryIO) -> None:
+def _batch(host: JsHost, lines: BinaryIO) -> None:
+    folder = Path(lines.name).parent if isinstance(lines.name, str) and lines.name != "<stdin>" else Path()
+    _shared.write_answers(_answers(host, lines, folder))
+
+
+def _answers(host: JsHost, lines: BinaryIO, folder: Path) -> Iterator[bytes]:
+    from siel_codecs.batch import MAX_LINE_BYTES
     from siel_codecs.js import run_js_line
 
-    folder = Path(lines.name).parent if isinstance(lines.name, str) and lines.name != "<stdin>" else Path()
-    out = sys.stdout.buffer
-    for line in lines:
-        out.write(run_js_line(host, _placed(line, folder)) + b"\n")  # type: ignore[arg-type]
-    out.flush()
+    while line := lines.readline(MAX_LINE_BYTES + 1):
+        if len(line) > MAX_LINE_BYTES:
+            while line and not line.endswith(b"\n"):
+                line = lines.readline(MAX_LINE_BYTES)
+            error = f"not a request: longer than {MAX_LINE_BYTES} bytes"
+            answer = json.dumps({"data": None, "warnings": [], "errors": [error]}, separators=(",", ":")).encode()
+        else:
+            answer = run_js_line(host, _placed(line, folder))
+        yield answer + b"\n"
 
 
 def _placed(line: bytes, folder: Path) -> bytes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from siel_tools.commands.codec import _shared
+from siel_tools.commands.codec import _shared, _table
 
 if TYPE_CHECKING:
     from siel_codecs.schema import model
@@ -68,9 +68,6 @@ def show(device: str, folders: tuple[Path, ...], as_json: bool) -> None:
 
 
 def _print_message(console: Any, port: model.Port, message: model.Message) -> None:
-    from rich import box
-    from rich.table import Table
-
     direction = "uplink" if port.direction == "up" else f"command [bold]{message.name}[/bold]"
     version = "" if message.version is None else f", version {message.version}"
     title = f": {_plain(message.title)}" if message.title.lower() not in {"", "uplink"} else ""
@@ -78,18 +75,19 @@ def _print_message(console: Any, port: model.Port, message: model.Message) -> No
     console.print(
         f"[bold cyan]{direction}[/bold cyan], {_shared.where(port.f_ports)}, {_size(message)}{version}{title}"
     )
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("name", overflow="fold", min_width=14)
-    table.add_column("bits", justify="right", no_wrap=True)
-    table.add_column("values", overflow="fold", min_width=16)
-    table.add_column("step", no_wrap=True)
-    table.add_column("no value", overflow="fold")
-    table.add_column("what", overflow="fold", min_width=16)
-    for row in _rows(message.items, 0):
-        style = "dim" if row.quiet else None
-        name = "  " * row.depth + row.name
-        table.add_row(*map(_plain, (name, row.bits, row.values, row.step, row.absent, row.what)), style=style)
-    console.print(table)
+    columns = [
+        _table.Column("name"),
+        _table.Column("bits", right=True),
+        *map(_table.Column, ("values", "step", "no value", "what")),
+    ]
+    rows = [
+        _table.Row(
+            ("  " * row.depth + row.name, row.bits, row.values, row.step, row.absent, row.what),
+            "dim" if row.quiet else None,
+        )
+        for row in _rows(message.items, 0)
+    ]
+    _table.print_table(console, columns, rows)
 
 
 def _plain(text: str) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--fport", type=_shared.F_PORT, help="The port the payload came on.")
 @click.option("--downlink", is_flag=True, help="It is a payload for the device, not from it.")
 @click.option("--recv-time", type=_shared.recv_time, metavar="TIME", help="When it was received, 2026-01-01T00:00:00Z.")
-@click.option("--batch", type=click.File("rb"), metavar="FILE", help="Decode JSON lines instead; - is standard input.")
+@_shared.batch
 @_shared.folders
 @_shared.as_json
 def decode(
@@ -116,10 +116,7 @@ def finish(decoded: Decoded, *, as_json: bool) -> None:
 def _decode_batch(lines: BinaryIO, folders: tuple[Path, ...]) -> None:
     from siel_codecs.batch import Batch
 
-    out = sys.stdout.buffer
-    for answers in Batch(_shared.Codecs(folders).registry).stream(lines):
-        out.write(answers)
-        out.flush()
+    _shared.write_answers(Batch(_shared.Codecs(folders).registry).stream(lines))
 
 
 def _print(decoded: Decoded) -> None:
