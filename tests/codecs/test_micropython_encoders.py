@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import siel_node.codec
+from node_calls import glue
 from siel_codecs.codec import SchemaCodec
 from siel_codecs.errors import EmitError, PayloadError
 from siel_codecs.registry import Registry
@@ -42,15 +43,6 @@ UPLINKS = [
     (name, message.name, function) for name in OWN for _, message, function in sent_messages(REGISTRY.device(name))
 ]
 COMMANDED = [name for name in OWN if commands(REGISTRY.device(name))]
-
-
-def glue(device: Device) -> str:
-    """The module, and per encoder a function that takes a list: a starred call would itself allocate."""
-    lines = [emit_encoder(device)]
-    for _, message, function in sent_messages(device):
-        values = ", ".join(f"v[{index}]" for index in range(len(argument_names(message))))
-        lines.append(f"def ask_encode{function}(v):\n    return encode{function}(buf{values and ', '}{values})\n")
-    return "\n".join(lines)
 
 
 def message_of(name: str, message_name: str) -> tuple[int, Message, str]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 CALL = """
 (function (functions) {
   function sound(value) {
-    if (value === undefined || value !== value || value === Infinity || value === -Infinity) {
+    var infinite = value === Infinity || value === -Infinity || (value === 0 && 1 / value < 0);
+    if (value === undefined || value !== value || infinite) {
       throw new Error("a value that JSON cannot say");
     }
     if (typeof value === "object" && value !== null) Object.keys(value).forEach(function (key) { sound(value[key]); });
@@ -45,7 +46,7 @@ class Server:
         self.calls = [context.eval(f"{CALL}(functions)") for context in self.contexts]
 
     def call(self, name: str, inputs: list[Any]) -> list[dict[str, Any]]:
-        """Return what both say to each input, NaN and Infinity among them; they must be equal."""
+        """Return what both say to each input, NaN, Infinity and -0 refused; they must be equal."""
         strict, sloppy = (call(name, json.dumps(inputs)) for call in self.calls)
         assert strict == sloppy
         found: list[dict[str, Any]] = json.loads(strict)
