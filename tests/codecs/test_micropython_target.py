@@ -65,6 +65,7 @@ def from_schema(text: str) -> dict[str, Any]:
         ([number(add=1, num=2)], "level", "give node"),
         ([number(num=1 << 20, node=NodeInput("n", 1, 1))], "level", "needs more than 30 bits"),
         ([number(node=NodeInput("n", 1, 1 << 22))], "level", "needs more than 30 bits"),
+        ([number(bits=24, code_max=16_000_000, node=NodeInput("n", 100, 101))], "level", "needs more than 30 bits"),
         ([Opaque("serial", "Serial", 16)], "serial", "bytes in hex"),
         ([Tlv(1, False, False, (Entry(1, (LEVEL,)),), "stop", ())], "tlv", "entries that name themselves"),
         ([Control("_t", 30), Samples((SeriesLeaf(LEVEL),), 2, True, 0, "_t")], "_t", "no absolute time"),
@@ -293,6 +294,15 @@ def test_away_from_zero_is_away_from_the_value_s_zero_not_the_code_s(given: int,
     buf = bytearray(1)
     module(leaf)["encode"](buf, given)
     assert buf[0] == code & 255
+
+
+@pytest.mark.parametrize(("given", "code"), [(-1, 99), (0, 0), (9, 0), (10, 1)])
+def test_a_tie_at_zero_is_the_lowest_code_not_below_it(given: int, code: int) -> None:
+    below = (Special(99, 99, Absent.UNDER_RANGE),)
+    leaf = number(bits=8, num=10, add=5, code_max=9, specials=below, node=NodeInput("ones", 1, 1))
+    buf = bytearray(1)
+    module(leaf)["encode"](buf, given)
+    assert buf[0] == code
 
 
 def test_a_difference_that_would_be_the_escape_is_sent_whole() -> None:
