@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from math import gcd
+from pathlib import Path
 
 import pytest
 
+from siel_codecs.errors import SchemaError
+from siel_codecs.schema.load import load_text
 from siel_codecs.schema.units import SENML_UNITS, UNITS
 
 SECONDARY = {
@@ -75,3 +79,21 @@ def test_no_secondary_unit_is_sent() -> None:
 def test_a_value_in_its_senml_unit(code: str, senml: str, factor: str) -> None:
     unit = UNITS[code]
     assert (unit.senml, Fraction(unit.senml_num, unit.senml_den)) == (senml, Fraction(factor))
+
+
+def test_the_readme_lists_every_code() -> None:
+    text = (Path(__file__).parents[2] / "codecs" / "README.md").read_text()
+    listed = text.split("its UCUM code:", 1)[1].split("A file may add", 1)[0]
+    assert re.findall("`([^`]+)`", listed) == [*UNITS]
+
+
+@pytest.mark.parametrize(("asked", "code"), [("Cel", "degC"), ("°C", "degC"), ("C", "degC"), ("µg/m³", "ug/m3")])
+def test_the_code_is_found_by_what_people_senml_and_ucum_call_the_unit(asked: str, code: str) -> None:
+    text = f'title = "T"\n[[uplink]]\nfield = [{{ name = "a", type = "u8", unit = "{asked}" }}]'
+    with pytest.raises(SchemaError, match=f"near: {code}"):
+        load_text(text, "test/t")
+
+
+def test_where_no_code_is_near_all_are_told() -> None:
+    with pytest.raises(SchemaError, match=r"known: degC, K, .*, B\); own units"):
+        load_text('title = "T"\n[[uplink]]\nfield = [{ name = "a", type = "u8", unit = "celsius" }]', "test/t")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,9 +12,10 @@ from pydantic import ValidationError
 
 from siel_codecs.errors import SchemaError, SchemaFault
 from siel_codecs.files import open_file
-from siel_codecs.schema.load_fields import Context
+from siel_codecs.schema.load_fields import Context, leaf_of
 from siel_codecs.schema.load_ports import ports_of
-from siel_codecs.schema.load_tables import SchemaTable
+from siel_codecs.schema.load_repair import Repaired
+from siel_codecs.schema.load_tables import Field, SchemaTable
 from siel_codecs.schema.load_words import reason_of
 from siel_codecs.schema.model import Device, Example, Port, Unit
 from siel_codecs.schema.units import SENML_UNITS, UNITS, unit_of
@@ -95,8 +97,7 @@ def parse_text(text: str, name: str, file: str) -> Device | SameAs:
     try:
         schema = SchemaTable.model_validate(tree)
     except ValidationError as error:
-        for each in error.errors(include_url=False):
-            context.fault(*reason_of(each))
+        _judge(tree, error, name, context)
     else:
         device = _device(schema, name, context)
     if device is None or context.faults:
@@ -105,6 +106,31 @@ def parse_text(text: str, name: str, file: str) -> Device | SameAs:
         told = [_fault(index, tree, path, reason) for path, reason in faults]
         raise SchemaError(file, sorted(told, key=lambda fault: fault.line or 0))
     return device
+
+
+def _judge(tree: dict[str, Any], error: ValidationError, name: str, context: Context) -> None:
+    # The faults that pydantic found, and those of what is left beside them
+    repaired, found = Repaired(tree), error.errors(include_url=False)
+    for each in found:
+        context.fault(*reason_of(each))
+    for each in sorted(found, key=lambda each: each["type"] == "missing"):  # after a key that was meant to be it
+        repaired.take_out(each["loc"], reason_of(each)[0], each["type"])
+    schema = None
+    for _ in range(2):
+        try:
+            schema = SchemaTable.model_validate(repaired.tree)
+            break
+        except ValidationError as still:
+            for each in still.errors(include_url=False):
+                repaired.give_up(reason_of(each)[0])
+    if schema is None:
+        return
+    rest = Context(context.units)
+    _device(schema, name, rest)
+    context.faults += [(path, reason) for path, reason in rest.faults if repaired.tells(path)]
+    for path, table in repaired.unread():
+        with suppress(ValidationError):  # told already
+            leaf_of(Field.model_validate(table), path, context)
 
 
 def _tree(text: str, file: str) -> dict[str, Any]:

@@ -257,10 +257,16 @@ def _unit(table: Field, path: TomlPath, context: Context) -> Unit | None:
         return None
     unit = context.units.get(table.unit)
     if unit is None:
-        near = ", ".join(get_close_matches(table.unit, context.units, 3, 0.5))
-        hint = f"near: {near}" if near else "siel_codecs.schema.units lists them"
+        near = _near_units(table.unit, context.units)
+        hint = f"near: {', '.join(near)}" if near else f"known: {', '.join(context.units)}"
         context.fault((*path, "unit"), f'{table.unit!r} is no known unit ({hint}); own units stand in [unit."..."]')
     return unit
+
+
+def _near_units(asked: str, units: dict[str, Unit]) -> list[str]:
+    # What people read, SenML and UCUM say may have been meant; else a slip of the pen
+    same = [code for code, unit in units.items() if {asked, f"°{asked}"} & {unit.display, unit.ucum, unit.senml}]
+    return same[:3] or get_close_matches(asked, units, 3, 0.5)
 
 
 def _node(table: Field, scale: Fraction, path: TomlPath, context: Context) -> NodeInput | None:

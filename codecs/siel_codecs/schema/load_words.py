@@ -45,9 +45,15 @@ def reason_of(error: ErrorDetails) -> tuple[TomlPath, str]:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
         return path, _unknown_key(place)
+    if kind == "list_type" and path[-1] in {"uplink", "downlink", "example", "field", "arm", "entry"}:
+        return path, f"must be a list of tables: [[{_keys(path)}]] in two brackets, or [{{ ... }}]"
     if kind in _REASONS:
         return path, _REASONS[kind]
     return path, _with_limits(kind, context) or error["msg"].removeprefix("Value error, ")
+
+
+def _keys(path: TomlPath) -> str:
+    return ".".join(part for part in path if isinstance(part, str))
 
 
 def _with_limits(kind: str, context: dict[str, Any]) -> str:
@@ -63,10 +69,26 @@ def _is_form(part: object) -> bool:
 
 
 def _unknown_key(place: tuple[int | str, ...]) -> str:
+    near = near_key(place)
+    return f"is no key here; {f'did you mean {near}?' if near else 'known: ' + ', '.join(_known_keys(place))}"
+
+
+def near_key(place: tuple[int | str, ...]) -> str | None:
+    """Return the key that was probably meant by one that is not known; None where none is near.
+
+    Args:
+        place: The unknown key, as pydantic names it.
+    """
+    known = _known_keys(place)
+    forms = (
+        FORMS if place[-2:-1] == ("<name>",) else {}
+    )  # a table is a Field where the key that tells its form is wrong
+    return next(iter(get_close_matches(str(place[-1]), [*known, *forms], 1, 0.6)), None)
+
+
+def _known_keys(place: tuple[int | str, ...]) -> list[str]:
     table: type[Table] = SchemaTable
     for part in place[:-1]:
         if isinstance(part, str):
             table = (FORMS.get(part[1:-1], Field) if _is_form(part) else _BELOW.get(part)) or table
-    known = [field.alias or key for key, field in table.model_fields.items()]
-    near = get_close_matches(str(place[-1]), known, 1, 0.6)
-    return f"is no key here; {f'did you mean {near[0]}?' if near else 'known: ' + ', '.join(known)}"
+    return [field.alias or key for key, field in table.model_fields.items()]
