@@ -36,6 +36,11 @@ class Codecs:
         """Return the codecs of a configuration."""
         return cls(config.codecs, config.codec_folder)
 
+    def file(self, name: str) -> Path | None:
+        """Return the file of a ``[[codec]]``, None for a codec that is none."""
+        own = self._own.get(name)
+        return None if own is None else own.file
+
     def load(self, name: str) -> AnyCodec:
         """Return a codec; the same object each time. JavaScript is read, not run.
 
@@ -90,9 +95,9 @@ class JsRunner:
             return await self._services.run_aside(lambda: codec.encode_downlink(self._host, data, f_port))
 
     async def check(self, codec: JsCodec) -> None:
-        """Run the codec's top level; raise ``CodecError`` when it does not load."""
+        """Run the codec's top level; raise ``CodecError`` when it does not load or decodes no uplinks."""
         with self._services.outside_work():
-            await self._services.run_aside(lambda: self._host.load(codec.source))
+            await self._services.run_aside(lambda: self._host.check(codec.source))
 
     async def close(self) -> None:
         """End the worker."""

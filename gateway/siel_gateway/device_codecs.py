@@ -12,7 +12,7 @@ import structlog
 
 from siel_codecs.codec import Decoded, SchemaCodec, failed
 from siel_codecs.errors import CodecError
-from siel_codecs.js import JsCodec
+from siel_codecs.js import JsCodec, JsSourceError
 from siel_gateway import config as configuration
 from siel_gateway.codecs import AnyCodec, Codecs, JsRunner
 from siel_gateway.config_models import Config
@@ -99,7 +99,9 @@ class DeviceCodecs:
                     await self.runner.check(codec)
             except CodecError as fault:
                 self._counters["codec_faults"] += 1
-                log.error("codec_not_reloaded", codec=name, fault=str(fault), help=say("help.codec"))
+                # A schema's fault tells its file by itself
+                text = f"{codecs.file(name)}: {fault}" if isinstance(fault, JsSourceError) else str(fault)
+                log.error("codec_not_reloaded", codec=name, fault=text, help=say("help.codec"))
             else:
                 found[name] = codec
         now = {device.dev_eui: found[device.codec] for device in devices if device.codec in found}

@@ -100,7 +100,7 @@ class Preflight:
                 path = ("codec", n, "file")
                 try:
                     if codec.kind == "js":
-                        host.load(read_js(codec.file))
+                        host.check(read_js(codec.file))
                     else:
                         codecs.device(codec)
                 except SchemaError as error:

@@ -395,7 +395,8 @@ def test_no_uplink_overtakes_one_that_waits_when_the_codec_changes(
     ("name", "text", "said"),
     [
         ("device.js", "function decodeUplink( {", "SyntaxError"),
-        ("device.js", "var nothing", "none of the functions"),
+        ("device.js", "var nothing", "device.js: JavaScript: it has none of the functions"),
+        ("device.js", "function Encoder() {}", "device.js: JavaScript: it decodes no uplinks"),
         ("siel.toml", JS_TOML + "nonsense", "not TOML"),
         ("siel.toml", JS_TOML.replace("vendor/device", "vendor/other", 1), "there is no codec"),
         ("siel.toml", JS_TOML.replace("device.js", "none.js"), "cannot read the file"),

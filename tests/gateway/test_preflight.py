@@ -150,6 +150,9 @@ def test_a_wrong_schema_is_told_with_its_own_file_line_and_field(tmp_path: Path)
         ("js", None, "cannot read the file"),
         ("js", "function decodeUplink( {", "SyntaxError"),
         ("js", "var nothing", "none of the functions"),
+        ("js", "function encodeDownlink() {}", "decodes no uplinks: it has encodeDownlink and none of decodeUplink"),
+        ("js", "var other = require('./other')", "must be one file"),
+        ("js", "import other from './other.js'; export default other", "must be one file"),
         ("js", "while (true) ;", "interrupted|stopped"),
         ("js", "x" * (1 << 20) + "y", "more than 1048576 bytes"),
         ("schema", None, "cannot be read"),
@@ -173,12 +176,12 @@ def test_whatever_lies_in_codecs_d_is_told_and_stops_no_check(tmp_path: Path) ->
     os.mkfifo(folder / "pipe.toml")
     (folder.parent / "lost").symlink_to("lost")
     (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "wrong.toml").write_text("title = 5")
+    (tmp_path / "elsewhere" / "wrong.toml").write_text("title = ")
     (folder.parent / "linked").symlink_to(tmp_path / "elsewhere")
     faults = look(tmp_path, GATEWAY + RADIO).faults
     told = [(Path(fault.file).relative_to(folder.parent).as_posix(), fault.text) for fault in faults]
     said = {
-        "linked/wrong.toml": "text",
+        "linked/wrong.toml": "not TOML",
         "my/folder.toml": "cannot be read: Is a directory",
         "my/link.toml": "cannot be read: No such file",
         "my/loop.toml": "cannot be read: Too many levels",

@@ -19,15 +19,9 @@ from siel_codecs.js.limits import (
     MAX_RESULT_BYTES,
     STACK_BYTES,
 )
-from siel_codecs.js.protocol import Answer, Call, Load, Operation, Request
+from siel_codecs.js.protocol import FUNCTIONS, Answer, Call, Load, Request
 from siel_codecs.js.source import Form, forms
 
-FUNCTIONS: Final[dict[Operation, tuple[str, ...]]] = {
-    "decodeUplink": ("decodeUplink", "Decoder", "Decode"),
-    "encodeDownlink": ("encodeDownlink", "Encoder", "Encode"),
-    "decodeDownlink": ("decodeDownlink",),
-}
-"""What does an operation: as TS013 says, as The Things Network did before it, as ChirpStack did."""
 _MAX_LINES: Final = 100_000
 _PRELUDE: Final = "\n" * _MAX_LINES + Path(__file__).with_name("prelude.js").read_text("utf-8")
 """QuickJS calls every text the same: so its lines are told from a codec's."""
@@ -41,6 +35,8 @@ _LIMITS: Final = {
     "InternalError: interrupted": "it took too long and was interrupted",
     "InternalError: out of memory": f"it took more than {CONTEXT_BYTES >> 20} MiB of memory",
 }
+_OTHER_FILES: Final = re.compile("(?:find|load) module '")
+_ONE_FILE: Final = "; a codec must be one file: take the bundled one if its maker has it"
 _MAX_JOBS: Final = 1000
 _MAX_FAULT_CHARS: Final = 600
 
@@ -176,6 +172,8 @@ def shown(fault: BaseException) -> str:
 
 def _with_line(message: str, stack: str) -> str:
     message = _LIMITS.get(message, message[:_MAX_FAULT_CHARS])
+    if _OTHER_FILES.search(message):
+        message += _ONE_FILE
     line = next((line for line in map(int, _LINE.findall(stack)) if line <= _MAX_LINES), None)
     return message if line is None else f"{message} (line {line})"
 

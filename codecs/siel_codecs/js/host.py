@@ -15,7 +15,7 @@ from siel_codecs.errors import PayloadError
 from siel_codecs.js import results
 from siel_codecs.js.limits import CALL_LIMIT_S, LOAD_LIMIT_S, MAX_FILES, MAX_INPUT_BYTES
 from siel_codecs.js.process import WorkerEndedError, WorkerProcess
-from siel_codecs.js.protocol import Answer, Call, Load, Operation
+from siel_codecs.js.protocol import FUNCTIONS, Answer, Call, Load, Operation
 from siel_codecs.js.source import JsSource, JsSourceError, js_source, read_js
 
 Codec = JsSource | bytes | Path
@@ -76,6 +76,18 @@ class JsHost:
         except JsCodecError as fault:
             raise JsSourceError(f"JavaScript: {fault}") from None
         return tuple(answer.body.decode(errors="replace").split())
+
+    def check(self, codec: Codec) -> None:
+        """Run the top level of a codec that is to decode uplinks.
+
+        Raises:
+            JsSourceError: As :meth:`load`, or it decodes none.
+            JsWorkerError: There is no worker.
+        """
+        names, wanted = self.load(codec), FUNCTIONS["decodeUplink"]
+        if not set(names) & set(wanted):
+            has, lacks = ", ".join(names), ", ".join(wanted)
+            raise JsSourceError(f"JavaScript: it decodes no uplinks: it has {has} and none of {lacks}")
 
     def decode_uplink(self, codec: Codec, f_port: int, payload: bytes, recv_ms: int | None = None) -> Decoded:
         """Return what the codec says of an uplink; never raises for what the codec or the device did.

@@ -12,6 +12,12 @@ LENGTH_BYTES: Final = 4
 MAX_ANSWER_BYTES: Final = MAX_RESULT_BYTES + 4096
 
 Operation = Literal["decodeUplink", "encodeDownlink", "decodeDownlink"]
+FUNCTIONS: Final[dict[Operation, tuple[str, ...]]] = {
+    "decodeUplink": ("decodeUplink", "Decoder", "Decode"),
+    "encodeDownlink": ("encodeDownlink", "Encoder", "Encode"),
+    "decodeDownlink": ("decodeDownlink",),
+}
+"""What does an operation: as TS013 says, as The Things Network did before it, as ChirpStack did."""
 
 
 class Load(msgspec.Struct, frozen=True, array_like=True, tag="load"):
