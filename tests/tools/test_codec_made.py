@@ -96,6 +96,16 @@ def test_a_vendor_s_javascript_runs(tmp_path: Path) -> None:
     assert document == {"data": {"level": 20, "port": 3}, "units": {}, "warnings": [], "errors": []}
 
 
+def test_what_a_vendor_s_javascript_says_stays_on_its_line_and_commands_no_terminal(tmp_path: Path) -> None:
+    text = r"function decodeUplink(i) { if (i.fPort === 1) throw new Error('a\nb\x1b[2J'); %s }"
+    says = r"return { data: { 'n\nm': 'x\r\x1b[31m' }, warnings: ['w\nwarning: v'] }"
+    file = write(tmp_path, "decoder.js", text % says)
+    said = siel("run-js", file, "--fport", "3", "0a")
+    assert said.stdout == "n\\nm  x\\r\\x1b[31m\n"
+    assert said.stderr == "warning: w\\nwarning: v\n"
+    assert r"a\nb\x1b[2J" in siel("run-js", file, "--fport", "1", "0a").stderr
+
+
 def test_javascript_that_throws_ends_with_1_and_a_file_that_is_none_with_2(tmp_path: Path) -> None:
     file = write(tmp_path, "decoder.js", "function decodeUplink(input) { throw new Error('no such frame'); }")
     result = siel("run-js", file, "--fport", "3", "0a")

@@ -120,6 +120,8 @@ def _decode_batch(lines: BinaryIO, folders: tuple[Path, ...]) -> None:
 
 
 def _print(decoded: Decoded) -> None:
+    from siel_codecs.toml_lines import one_line
+
     samples = decoded.samples
     names = [*decoded.data, *(name for sample in samples for name in sample.data)]
     width = max(map(len, names), default=0)
@@ -130,16 +132,19 @@ def _print(decoded: Decoded) -> None:
             click.echo(f"sample {index}{_when(sample.time_ms, sample.age_ms)}")
             _print_values(sample.data, decoded.units, width, "  ")
     for warning in decoded.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(one_line(f"warning: {warning}"), err=True)
     for error in decoded.errors:
-        click.echo(f"siel: the payload cannot be decoded: {error}", err=True)
+        click.echo(one_line(f"siel: the payload cannot be decoded: {error}"), err=True)
 
 
 def _print_values(data: dict[str, Any], units: dict[str, str], width: int, indent: str) -> None:
+    from siel_codecs.toml_lines import one_line
+
     for name, value in data.items():
         parts = value if isinstance(value, list) else [value]
         text = ", ".join("-" if part is None else _word(part) for part in parts)
-        click.echo(f"{indent}{name:<{width}}  {text} {units.get(name, '')}".rstrip())
+        # What a vendor's codec says stays on its line and commands no terminal
+        click.echo(one_line(f"{indent}{name:<{width}}  {text} {units.get(name, '')}".rstrip()))
 
 
 def _word(value: object) -> str:
