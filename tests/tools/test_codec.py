@@ -70,6 +70,18 @@ def test_a_folder_of_one_s_own_is_listed_too_and_a_wrong_file_in_it_is_told(own:
     assert "broken.toml" in result.stderr
 
 
+def test_a_file_that_no_name_leads_to_is_told(own: Path) -> None:
+    for place in ("gauge.toml", "acme/Gauge.toml", "acme/old/gauge.toml"):
+        (own / place).parent.mkdir(exist_ok=True)
+        (own / place).write_text(GAUGE)
+    result = siel("list", "--codecs", str(own), "--json")
+    assert result.exit_code == 0
+    assert [line.split(": ")[2] for line in result.stderr.splitlines()] == [
+        str(own / place) for place in ("acme/Gauge.toml", "acme/old/gauge.toml", "gauge.toml")
+    ]
+    assert "call it <vendor>/<device>.toml" in result.stderr
+
+
 def test_show_tells_messages_ranges_units_and_commands(own: Path) -> None:
     found = json.loads(siel("show", str(own / "acme/gauge.toml"), "--json").stdout)
     assert (found["name"], found["title"], found["kind"]) == ("acme/gauge", "Rain gauge", "rain")

@@ -39,7 +39,17 @@ def list_codecs(folders: tuple[Path, ...], as_json: bool) -> None:
             click.echo(f"{row['name']:<{widths[0]}}  {row['kind']:<{widths[1]}}  {row['title']}".rstrip())
     for fault in faults:
         click.echo(f"siel: not listed, its schema is wrong: {fault}", err=True)
+    for file in _without_a_name(folders):
+        text = "its place gives it no name; call it <vendor>/<device>.toml below the folder, in lower-case letters"
+        click.echo(f"siel: not listed: {file}: {text}, digits, dashes and underscores", err=True)
     sys.exit(1 if faults else 0)
+
+
+def _without_a_name(folders: tuple[Path, ...]) -> list[Path]:
+    from siel_codecs.registry import NAME
+
+    files = [(file, file.relative_to(folder).with_suffix("")) for folder in folders for file in folder.rglob("*.toml")]
+    return sorted(file for file, name in files if not NAME.fullmatch(name.as_posix()))
 
 
 @click.command(short_help="What the payloads of DEVICE carry.")
