@@ -66,6 +66,11 @@ def from_schema(text: str) -> dict[str, Any]:
         ([number(num=1 << 20, node=NodeInput("n", 1, 1))], "level", "needs more than 30 bits"),
         ([number(node=NodeInput("n", 1, 1 << 22))], "level", "needs more than 30 bits"),
         ([number(bits=24, code_max=16_000_000, node=NodeInput("n", 100, 101))], "level", "needs more than 30 bits"),
+        (
+            [number(bits=24, code_max=16_000_000, add=-8_000_000, node=NodeInput("n", 100, 101))],
+            "level",
+            "needs more than 30 bits",
+        ),
         ([Opaque("serial", "Serial", 16)], "serial", "bytes in hex"),
         ([Tlv(1, False, False, (Entry(1, (LEVEL,)),), "stop", ())], "tlv", "entries that name themselves"),
         ([Control("_t", 30), Samples((SeriesLeaf(LEVEL),), 2, True, 0, "_t")], "_t", "no absolute time"),
@@ -85,6 +90,7 @@ def test_what_a_node_cannot_send_is_refused_by_name(items: list[Item], field: st
     [
         ([number(num=1, den=10, node=NodeInput("n", 1, 1))], "not every code is a whole number of 1: give node"),
         ([number(add=1, num=2)], "give node"),
+        ([number(bits=30, code_max=(1 << 30) - 1, add=1 << 29)], "needs more than 30 bits"),
         ([Control("_n", 4), Repeat(LEVEL, "_n")], "no lists of open length"),
         ([Samples((SeriesLeaf(LEVEL),), 2, True, 0, None)], "no lists of open length"),
     ],
@@ -294,6 +300,65 @@ def test_away_from_zero_is_away_from_the_value_s_zero_not_the_code_s(given: int,
     buf = bytearray(1)
     module(leaf)["encode"](buf, given)
     assert buf[0] == code & 255
+
+
+@pytest.mark.parametrize(("given", "code"), [(-10, -1), (-14, -1), (-15, -2), (-25, -3), (0, -1), (-2000, -99)])
+def test_a_tie_goes_away_from_zero_also_where_all_is_below_it(given: int, code: int) -> None:
+    leaf = number(bits=8, signed=True, code_min=-99, code_max=-1, node=NodeInput("tenths", 1, 10))
+    buf = bytearray(1)
+    module(leaf)["encode"](buf, given)
+    assert buf[0] == code & 255
+
+
+@pytest.mark.parametrize("given", [-1, 4, None])
+def test_a_code_beyond_the_bits_of_a_choice_is_refused(given: int | None) -> None:
+    choice = Choice("mode", "Mode", 2, ((0, "a"), (1, "b"), (2, "c"), (3, "d")))
+    with pytest.raises(ValueError, match="mode"):
+        module(choice)["encode"](bytearray(1), given)
+
+
+def test_a_code_that_a_later_group_refuses_is_not_chosen() -> None:
+    missing = (Special(255, 255, Absent.NOT_AVAILABLE),)
+    a, b, c = (number(name=name, bits=8, code_max=254, specials=missing) for name in "abc")
+    first = Switch("_c", (Arm((0,), (a,)), Arm((1,), (b,))), "ignore")
+    encode = module(Control("_c", 8), first, Switch("_c", (Arm((1,), (c,)),), "error"))["encode"]
+    buf = bytearray(3)
+    assert [bytes(buf[: encode(buf, None, *given)]).hex() for given in ((None, None), (1, None))] == [
+        "01ffff",
+        "0101ff",
+    ]
+    with pytest.raises(ValueError, match="a"):
+        encode(buf, 1, None, None)
+
+
+def test_a_name_in_two_groups_of_a_choice_is_welcome_with_both_codes() -> None:
+    mode = Choice("mode", "Mode", 8, ((0, "a"), (1, "b"), (2, "c")))
+    depth = number(name="depth", bits=8, code_max=255)
+    groups = [Switch("mode", (Arm((code,), (depth,)),), "ignore") for code in (0, 1)]
+    encode = module(mode, *groups)["encode"]
+    buf = bytearray(2)
+    assert [bytes(buf[: encode(buf, code, 7)]).hex() for code in (0, 1)] == ["0007", "0107"]
+    with pytest.raises(ValueError, match="depth"):
+        encode(buf, 2, 7)
+
+
+def test_what_follows_for_another_count_is_refused() -> None:
+    depth = number(name="depth", bits=8, code_max=255)
+    group = Switch("_n", (Arm((2,), (depth,)),), "ignore")
+    encode = module(Control("_n", 8), Repeat(number(bits=8, code_max=255), "_n"), group)["encode"]
+    buf = bytearray(4)
+    assert bytes(buf[: encode(buf, [1, 2], 3)]).hex() == "02010203"
+    assert bytes(buf[: encode(buf, [1], None)]).hex() == "0101"
+    with pytest.raises(ValueError, match="depth"):
+        encode(buf, [1], 3)
+
+
+@pytest.mark.parametrize("wide", [0xFEDCBA98, 0x40000000, 0x80000001])
+def test_constants_wider_than_small_integers_are_sent_in_parts_where_the_place_is_a_variable(wide: int) -> None:
+    leaf = number(bits=8, code_max=255)
+    encode = module(Control("_n", 8), Repeat(leaf, "_n"), Constant("wide", 32, wide))
+    buf = bytearray(8)
+    assert bytes(buf[: encode["encode"](buf, [9])]).hex() == f"0109{wide:08x}"
 
 
 @pytest.mark.parametrize(("given", "code"), [(-1, 99), (0, 0), (9, 0), (10, 1)])

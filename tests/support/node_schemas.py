@@ -248,6 +248,8 @@ class Reading:
         if pick == 1 and leaf.special(Absent.FAULT) is not None:
             return "fault", "fault"
         if isinstance(leaf, Choice):
+            if pick == 2 and self._stray and not leaf.is_flag:
+                return 1 << leaf.bits, "none of these"
             code, value = self.draw(st.sampled_from(leaf.meanings))
             self.codes[leaf.name] = code
             return value if leaf.is_flag else code, value
