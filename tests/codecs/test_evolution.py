@@ -128,6 +128,12 @@ def test_what_may_grow_without_harm(old: str, new: str) -> None:
     assert newer.outcome in {"same", "partial"}
 
 
+def test_an_array_of_fixed_length_may_run_to_the_end_instead() -> None:
+    text = 'title = "T"\n[[uplink]]\nf_port = 1\nfield = [{ name = "a", type = "u8", count = 3 }]'
+    found = compare(load(text), load(text.replace("count = 3", 'count = "rest"')))
+    assert (found.decodes, found.proven, found.kept[0].outcome) == (True, True, "same")
+
+
 def test_an_appended_field_makes_old_frames_too_short_and_new_ones_too_long() -> None:
     kept, newer = against("max = 5 },", 'max = 5 },\n  { name = "rain", type = "u8" },')
     assert (kept.outcome, newer.outcome) == ("refused", "refused")

@@ -252,6 +252,7 @@ EXAMPLES: list[tuple[str, dict[str, Any]]] = [
     ('{ levels = [1, 2.5], samples = [{ time = "2026-01-01T00:00:00.000Z" }] }', {
         "levels": [1, 2.5], "samples": [{"time": "2026-01-01T00:00:00.000Z"}],
     }),
+    ("{ levels = [1, nan], dry = [nan, true] }", {"levels": [1, None], "dry": [None, True]}),
     ("{}", {}),
 ]  # fmt: skip
 

@@ -186,7 +186,7 @@ def _of_sent(
     other = next((each for each in found if each.name == token.name), None)
     if other is None:
         if token.name.split("[")[0] in elsewhere:
-            yield Break(token.name, "moved", "stands elsewhere in the frame now")
+            yield Break(token.name, "moved", "stands elsewhere in the frame now", certain="[" not in token.name)
         else:
             yield Break(token.name, "removed", "is not in the frame any more")
     elif len(other.bits) != len(token.bits):

@@ -257,7 +257,8 @@ def _plain(value: object, name: str) -> Any:
     if isinstance(value, dict):
         return {key: _plain(each, key) for key, each in value.items()}
     if isinstance(value, list):
-        return [_plain(each, name) for each in value]
+        # TOML has no null: an element that is absent is written as nan
+        return [None if isinstance(each, Decimal) and each.is_nan() else _plain(each, name) for each in value]
     if isinstance(value, bool | int | str):
         return value
     raise ValueError(f"{name} must be a number, a text, true or false; a time stands in quotes")

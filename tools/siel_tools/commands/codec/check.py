@@ -192,9 +192,8 @@ def _print(report: dict[str, Any]) -> None:
     for each in report["sizes"]:
         version = "" if each["version"] is None else f" version {each['version']}"
         size = "" if each["size"] == "only" else f", {each['size']}"
-        console.print(
-            f"  {_shared.where(tuple(each['f_ports']))}{version}{size}: {each['bytes']} bytes, {_legal(each)}"
-        )
+        count = f"{each['bytes']} byte{'' if each['bytes'] == 1 else 's'}"
+        console.print(f"  {_shared.where(tuple(each['f_ports']))}{version}{size}: {count}, {_legal(each)}")
     if report["evolution"] is not None:
         _print_evolution(console, report["evolution"])
 
@@ -272,7 +271,8 @@ def _print_check(console: Any, check: dict[str, Any], *, forward: bool) -> None:
     outcome = check["outcome"]
     colour = "green" if outcome == "same" or (forward and outcome != "misread") else "red"
     line = escape(f"{what}{name}, {_shared.where(tuple(check['f_ports']))}{version}")
-    console.print(f"  {line}: [{colour}]{_SHOWN[outcome]}[/{colour}] [dim]({check['frames']} frames)[/dim]")
+    frames = f"{check['frames']} frame{'' if check['frames'] == 1 else 's'}"
+    console.print(f"  {line}: [{colour}]{_SHOWN[outcome]}[/{colour}] [dim]({frames})[/dim]")
     if outcome == "same":
         return
     for each in check["breaks"]:
