@@ -65,5 +65,5 @@ def test_an_encoders_nonsense_is_refused_with_a_reason(body: bytes, reason: str)
 def test_an_encoders_own_port_comes_before_the_one_asked_for() -> None:
     assert results.downlink("a/b", b'{"value":[1,2],"fPort":7}', 1).f_port == 7
     assert results.downlink("a/b", b'{"value":[]}', 9).f_port == 9
-    with pytest.raises(PayloadError, match="fPort is None"):
+    with pytest.raises(PayloadError, match="names no fPort"):
         results.downlink("a/b", b'{"value":[]}', None)

@@ -167,6 +167,7 @@ VALUES: dict[str, tuple[Any, list[str]]] = {
     "new Uint8Array([1, 2])": ([1, 2], []),
     "new Float32Array([0.5])": ([0.5], []),
     "new Uint8Array([3]).buffer": ([3], []),
+    "new DataView(new Uint8Array([1, 2, 3]).buffer, 1)": ([2, 3], []),
     "new Map([[1, 2]])": ({}, []),
     "[new Number(1.5), new String('a'), new Boolean(false)]": ([1.5, "a", False], []),
     "'\0' === '\\x00'": (True, []),
@@ -242,6 +243,24 @@ def test_an_encoder_that_refuses_is_a_payload_error(host: JsHost) -> None:
         host.encode_downlink(TS013.encode(), {})
     with pytest.raises(PayloadError, match="no JSON"):
         host.encode_downlink(text, {"minutes": object()})
+    with pytest.raises(PayloadError, match="no JSON"):
+        host.encode_downlink(text, {"minutes": "\ud800"})
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        ("{ bytes: [1], fPort: '9' }", 'its "fPort" is a string, not a number'),
+        ("{ bytes: [1], fPort: NaN }", 'its "fPort" is NaN, not a number'),
+        ("{ bytes: [1], fPort: 0 }", "its fPort is 0, not a whole number"),
+        ("{ bytes: { a: 1 } }", '"bytes" is an object, not a list'),
+        ("{ bytes: [1.5] }", "byte 0 is 1.5"),
+    ],
+)
+def test_what_is_no_downlink_is_a_payload_error(host: JsHost, result: str, reason: str) -> None:
+    text = f"function encodeDownlink() {{ return {result} }}"
+    with pytest.raises(PayloadError, match=reason):
+        host.encode_downlink(text.encode(), {}, 7)
 
 
 def test_a_downlink_is_decoded_by_its_own_function(host: JsHost) -> None:

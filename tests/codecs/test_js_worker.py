@@ -160,13 +160,13 @@ def test_a_call_that_is_too_long_ends_the_worker_and_the_next_one_finds_another(
         assert ended(first)
 
 
-def test_a_worker_stopped_by_a_signal_is_given_up() -> None:
+def test_a_worker_stopped_by_a_signal_is_given_up_and_another_one_answers() -> None:
     with JsHost() as host:
         host.load(GOOD)
         assert host.pid is not None
         os.kill(host.pid, signal.SIGSTOP)
-        assert host.decode_uplink(GOOD, 1, b"a").errors == ["JavaScript: it took more than 250 ms and was stopped"]
         assert host.decode_uplink(GOOD, 1, b"a").data == {"n": 1}
+        assert host.kills == 1
 
 
 PARENT = """

@@ -35,6 +35,7 @@ _LIMITS: Final = {
     "InternalError: interrupted": "it took too long and was interrupted",
     "InternalError: out of memory": f"it took more than {CONTEXT_BYTES >> 20} MiB of memory",
 }
+_FULL: Final = (_LIMITS["InternalError: out of memory"], "it threw null")
 _OTHER_FILES: Final = re.compile("(?:find|load) module '")
 _ONE_FILE: Final = "; a codec must be one file: take the bundled one if its maker has it"
 _MAX_JOBS: Final = 1000
@@ -53,6 +54,8 @@ class _Context:
     """A codec's context, the function that drives it, and the names of what it can do."""
 
     def __init__(self, form: Form, *, with_require: bool) -> None:
+        self.calls = 0
+        """Answered well."""
         self._context = context = quickjs.Context()
         context.set_memory_limit(CONTEXT_BYTES)
         context.set_max_stack_size(STACK_BYTES)
@@ -124,12 +127,18 @@ class Engine:
             result = msgspec.json.decode(body, type=_Outcome)
         except Exception as fault:  # noqa: BLE001 - interrupted, out of memory, or a context that is not itself any more
             del self._contexts[request.digest]
-            return _fault(shown(fault))
+            return self._failed(context, shown(fault))
         if result.engine:
             del self._contexts[request.digest]
+            return self._failed(context, _with_line(result.fault, result.stack))
         if result.fault:
             return _fault(_with_line(result.fault, result.stack))
+        context.calls += 1
         return Answer("ok", body) if len(body) <= MAX_RESULT_BYTES else _fault("it returned too much")
+
+    def _failed(self, context: _Context, text: str) -> Answer:
+        # Memory that earlier calls have kept is no fault of this one: it shall have a new context
+        return Answer("unknown") if context.calls and text.startswith(_FULL) else _fault(text)
 
 
 class _Outcome(msgspec.Struct):

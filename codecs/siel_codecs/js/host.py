@@ -129,7 +129,7 @@ class JsHost:
             body = self._call(self._source(codec), "encodeDownlink", value)
         except JsCodecError as fault:
             raise PayloadError(name, f"JavaScript: {fault}") from None
-        except (TypeError, RecursionError, msgspec.MsgspecError) as fault:
+        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as fault:
             raise PayloadError(name, f"these values are no JSON: {fault}") from None
         return results.downlink(name, body, f_port)
 

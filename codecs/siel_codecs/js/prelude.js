@@ -18,7 +18,7 @@
   var exponential = Number.prototype.toExponential;
   var boxes = [Number, String, Boolean], unbox = boxes.map(function (box) { return box.prototype.valueOf; });
   var slice = String.prototype.slice, wellFormed = String.prototype.toWellFormed;
-  var Internal = InternalError, Range = RangeError, Bytes = Uint8Array, RawBuffer = ArrayBuffer;
+  var Internal = InternalError, Range = RangeError, Bytes = Uint8Array, RawBuffer = ArrayBuffer, View = DataView;
 
   // -- what is around a codec ---------------------------------------------------------------------------------------
 
@@ -227,6 +227,7 @@
       return time - time === 0 ? quote(apply(isoOf, value, [])) : void drop(path, 'an invalid date is not a value');
     }
     if (value instanceof RawBuffer) value = new Bytes(value);
+    if (value instanceof View) value = new Bytes(value.buffer, value.byteOffset, value.byteLength);
     if (isArray(value) || isView(value)) return writeList(value, path, depth);
     if (typeof value.toJSON === 'function') return write(value.toJSON(), path, depth + 1);
     for (var i = 0; i < boxes.length; i++) {
@@ -276,7 +277,7 @@
 
   function kind(value) {
     return value === null ? 'null' : isArray(value) || isView(value) ? 'a list' : typeof value === 'undefined' ? 'nothing'
-      : 'a ' + typeof value;
+      : (typeof value === 'object' ? 'an ' : 'a ') + typeof value;
   }
 
   function isObject(value) {
@@ -297,7 +298,11 @@
     for (var i = 0; i < dropped.length; i++) {
       warnings += (warnings ? ',' : '') + quoted(apply(wellFormed, apply(slice, dropped[i], [0, MAX_MESSAGE_CHARS]), []));
     }
-    var port = typeof result.fPort === 'number' && result.fPort - result.fPort === 0 ? '' + result.fPort : 'null';
+    var port = member === 'bytes' ? result.fPort : undefined;
+    if (port === undefined || port === null) port = 'null';
+    else if (typeof port !== 'number' || port - port !== 0) {
+      stop('its "fPort" is ' + (typeof port === 'number' ? port : kind(port)) + ', not a number');
+    }
     return '{"value":' + (body === undefined ? 'null' : body) + ',"fPort":' + port + ',"warnings":[' + warnings +
       '],"errors":[' + errors + ']}';
   }

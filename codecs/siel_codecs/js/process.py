@@ -121,6 +121,9 @@ class WorkerProcess:
                     # Others may have had the processor; that is no reason to kill it
                     used_s = self._cpu_s() - self._cpu_before_s
                     wait_s = min(cpu_s - used_s, wall_s - elapsed_s)
+                    if used_s < cpu_s and elapsed_s >= wall_s:
+                        # It had no processor, or somebody stopped it: another one may answer
+                        raise WorkerEndedError(f"it did not answer within {wall_s:.0f} s")
                     if wait_s <= 0:
                         raise WorkerEndedError(f"it took more than {cpu_s * 1000:.0f} ms and was stopped", late=True)
         except (OSError, EOFError):

@@ -62,8 +62,10 @@ def downlink(name: str, body: bytes, f_port: int | None) -> Downlink:
         if not isinstance(byte, int) or isinstance(byte, bool) or not 0 <= byte <= _BYTE:
             raise PayloadError(name, f"JavaScript: its byte {n} is {byte!r}, not a whole number from 0 to 255")
     port = f_port if result.f_port is None else result.f_port
-    if port is None or not 1 <= port <= MAX_F_PORT or port != math.floor(port):
-        raise PayloadError(name, f"JavaScript: its fPort is {port}, not a whole number from 1 to {MAX_F_PORT}")
+    if port is None:
+        raise PayloadError(name, "JavaScript: it names no fPort, and none was asked for")
+    if not 1 <= port <= MAX_F_PORT or port != math.floor(port):
+        raise PayloadError(name, f"JavaScript: its fPort is {port:g}, not a whole number from 1 to {MAX_F_PORT}")
     return Downlink(int(port), bytes(result.value))
 
 
