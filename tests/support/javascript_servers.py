@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import quickjs
 
-from siel_codecs.codec import SchemaCodec, as_ts013
+from siel_codecs.codec import Codec, SchemaCodec, as_ts013
 from siel_codecs.errors import PayloadError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def expected(codec: SchemaCodec, direction: str, f_port: int, payload: bytes, re
     return {"data": as_ts013(decoded), "warnings": decoded.warnings, "errors": decoded.errors}
 
 
-def made(codec: SchemaCodec, data: dict[str, Any], f_port: int | None = None) -> dict[str, Any]:
+def made(codec: Codec, data: dict[str, Any], f_port: int | None = None) -> dict[str, Any]:
     try:
         downlink = codec.encode_downlink(data, f_port)
     except PayloadError as error:
