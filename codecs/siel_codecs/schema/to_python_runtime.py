@@ -53,7 +53,7 @@ def scaled(value: Any, num: int, add: int, den: int) -> int | None:
     return floor((twice + 1) / 2) if exact >= 0 else -floor((1 - twice) / 2)
 
 
-def asked(codec: str, field: str, value: Any, specials: Mapping[str, int], *, number: bool = True) -> int:
+def asked(codec: str, field: str, value: Any, specials: Mapping[str, int]) -> int:
     """Return the special code for no value, or for a text that asks for one.
 
     Raises:
@@ -66,7 +66,7 @@ def asked(codec: str, field: str, value: Any, specials: Mapping[str, int], *, nu
             return code
         if value is None:
             raise PayloadError(codec, words.NEEDS_VALUE, field=field)
-        if number and absent is not None:
+        if absent is not None:
             raise PayloadError(codec, words.NO_SUCH_CODE.format(why=absent.value), field=field)
     raise PayloadError(codec, words.NOT_A_NUMBER, field=field)
 
