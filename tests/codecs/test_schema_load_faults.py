@@ -75,6 +75,21 @@ def test_what_is_no_toml_is_told_with_its_line() -> None:
     assert line.startswith("2: not TOML: Invalid value")
 
 
+@pytest.mark.parametrize(
+    "table", ['{ name = "a",\n type = "u8" }', '{ name = "a", type = "u8", }', '{ name = "a" type = 1 }']
+)
+def test_a_table_in_braces_that_is_written_like_another_is_told_how(table: str) -> None:
+    (line,) = said(HEAD + table + "\n]\n")
+    assert line.startswith("4: not TOML: ")
+    assert line.endswith("; a table in braces stands on one line, without a comma at its end")
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    file = tmp_path / "gauge.toml"
+    file.write_text(f'{HEAD}{{ name = "a", type = "u8" }}]', encoding="utf-8-sig")
+    assert load_file(file, "test/gauge").title == "T"
+
+
 def test_a_field_in_tables_of_its_own_has_its_line_too() -> None:
     field = '[[uplink.field]]\nname = "{}"\n\ntype = "{}"\n'
     text = 'title = "T"\n[[uplink]]\n' + field.format("a", "u8") + field.format("b", "u40")

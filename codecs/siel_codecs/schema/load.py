@@ -28,6 +28,7 @@ MAX_SCHEMA_BYTES: Final = 1 << 18
 MAX_DEPTH: Final = 48
 """Tables and lists inside each other in a file."""
 _MAX_NAME: Final = 128
+_BRACES: Final = "; a table in braces stands on one line, without a comma at its end"
 
 
 class SameAs(msgspec.Struct, frozen=True):
@@ -75,7 +76,7 @@ def read_text(path: Path) -> str:
             data = file.read(MAX_SCHEMA_BYTES + 1)
         if len(data) > MAX_SCHEMA_BYTES:
             raise SchemaError(str(path), [SchemaFault("", f"larger than {MAX_SCHEMA_BYTES} bytes; no schema is")])
-        return data.decode()
+        return data.decode("utf-8-sig")  # editors put a byte order mark in front
     except OSError as error:
         raise SchemaError(str(path), [SchemaFault("", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError as error:
@@ -137,7 +138,9 @@ def _tree(text: str, file: str) -> dict[str, Any]:
     try:
         tree = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
-        raise SchemaError(file, [SchemaFault("", one_line(f"not TOML: {error}"), syntax_line(str(error)))]) from None
+        hint = _BRACES if "key part" in str(error) or "inline table" in str(error) else ""
+        reason = one_line(f"not TOML: {error}{hint}")
+        raise SchemaError(file, [SchemaFault("", reason, syntax_line(str(error)))]) from None
     except RecursionError:
         raise SchemaError(file, [SchemaFault("", "nested too deeply")]) from None
     except (ValueError, ArithmeticError):
