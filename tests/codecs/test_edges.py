@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hand_made import device, number
-from javascript_servers import Server, made
-from siel_codecs.codec import Codec, SchemaCodec
+from javascript_servers import Server, expected, made
+from siel_codecs.codec import Codec, Decoded, SchemaCodec
 from siel_codecs.errors import PayloadError
 from siel_codecs.schema.model import (
     CHANNEL,
@@ -17,8 +17,10 @@ from siel_codecs.schema.model import (
     Entry,
     Item,
     Opaque,
+    Repeat,
     Samples,
     SeriesLeaf,
+    Step,
     Tlv,
 )
 from siel_codecs.schema.to_javascript import emit_javascript
@@ -43,7 +45,23 @@ def uplink(codec: Codec, data: dict[str, Any]) -> str:
     try:
         return codec.encode(7, data).hex()
     except PayloadError as error:
-        return f"{error.field}: {error.reason}"
+        return f"{error.field}: {error.reason}" if error.field else error.reason
+
+
+def said(*items: Item, payload: str, **message: Any) -> Decoded:
+    """What an uplink says, by every target the same."""
+    codec = SchemaCodec(device(*items, **message))
+    frame = bytes.fromhex(payload)
+    inputs = [{"bytes": list(frame), "fPort": 7, "recvTime": "1970-01-01T00:16:40Z"}]
+    found = codec.decode(7, frame, 1_000_000)
+    assert codec.reference.decode(7, frame, 1_000_000) == found
+    assert Server(emit_javascript(codec.device)).call("decodeUplink", inputs) == [
+        expected(codec, "up", 7, frame, 1_000_000)
+    ]
+    return found
+
+
+# Encoders
 
 
 @pytest.mark.parametrize("zero", [0, 0.0])
@@ -88,3 +106,53 @@ def test_a_time_has_the_seconds_of_its_bits(moment: Any, payload: str) -> None:
 def test_a_channel_is_one_byte_written_without_zeros_before_it(name: str, payload: str) -> None:
     tlv = Tlv(1, True, False, (Entry(1, (number(f"t_{CHANNEL}"),)),), "stop", ())
     assert sent(tlv, **{name: 5}) == (payload or f"{name}: there is no such value (known: t_{CHANNEL})")
+
+
+def test_values_of_one_sample_are_no_series_of_two() -> None:
+    series = Samples((SeriesLeaf(number()),), 2, True, 0, None)
+    assert sent(series, samples=[{"level": 5}, {"level": 6}]) == "0506"
+    assert sent(series, level=5) == "samples: must be a list of 2 values"
+
+
+def test_the_largest_payload_is_sent_and_no_larger_one() -> None:
+    items = number("a"), Repeat(number("b"), None)
+    assert sent(*items, a=1, b=[2] * 241) == "01" + "02" * 241
+    assert sent(*items, a=1, b=[2] * 242) == "payload too long: 243 bytes"
+
+
+# Decoders
+
+
+def test_bytes_left_over_are_told_after_the_warnings_of_older_samples() -> None:
+    series = Samples((SeriesLeaf(number(code_max=9)),), 2, True, 0, None)
+    assert said(series, payload="0aff07", extra="ignore").warnings == [
+        "level: outside its range",
+        "sample 1: level: outside its range",
+        "1 bytes at the end are not decoded",
+    ]
+
+
+@pytest.mark.parametrize(("code", "age"), [(7, 2000), (6, 1000), (5, None), (3, None), (0, None), (9, None)])
+def test_a_step_that_is_not_above_zero_or_no_value_is_not_known(code: int, age: int | None) -> None:
+    interval = number("interval", code_max=8)
+    series = Samples((SeriesLeaf(number()),), 2, True, Step("interval", 1000, -5000), None)
+    samples = said(interval, series, payload=f"{code:02x}0102").samples
+    assert [sample.age_ms for sample in samples] == [0, age]
+    assert [sample.time_ms for sample in samples] == [1_000_000, None if age is None else 1_000_000 - age]
+
+
+def test_the_first_sample_of_a_series_to_the_end_is_whole() -> None:
+    series = Samples((SeriesLeaf(number(bits=16), 4),), None, True, 0, None)
+    assert said(series, payload="01").errors == ["payload too long: 1 bytes"]
+    assert [sample.data for sample in said(series, payload="010203").samples] == [
+        {"level": 258},
+        {"level": 258},
+        {"level": 261},
+    ]
+    assert said(series, payload="010283").errors == ["payload too short: 3 bytes"]
+
+
+@pytest.mark.parametrize(("payload", "short"), [("0901ffaabb", False), ("0902ffaabb", True), ("09aabb", True)])
+def test_what_is_passed_over_does_not_run_into_the_tail(payload: str, short: bool) -> None:
+    tlv = Tlv(1, False, True, (Entry(1, (number(),)),), "skip", (), 2)
+    assert said(tlv, payload=payload).errors == ([f"payload too short: {len(payload) // 2} bytes"] if short else [])
