@@ -12,16 +12,20 @@ from siel_codecs.codec import Codec, Decoded, SchemaCodec
 from siel_codecs.errors import PayloadError
 from siel_codecs.schema.model import (
     CHANNEL,
+    Arm,
     Choice,
     Control,
     Entry,
     Item,
     Opaque,
     Repeat,
+    Reserved,
     Samples,
     SeriesLeaf,
     Step,
+    Switch,
     Tlv,
+    Word,
 )
 from siel_codecs.schema.to_javascript import emit_javascript
 
@@ -29,15 +33,14 @@ from siel_codecs.schema.to_javascript import emit_javascript
 def sent(*items: Item, **data: Any) -> str:
     """The payload in hex, or the error: of an uplink and of a command, by every target the same."""
     up, down = SchemaCodec(device(*items)), SchemaCodec(device(*items, direction="down"))
-    asked = {name: value for name, value in data.items() if value is not ...}
-    said = [made(codec, asked) for codec in (down, down.reference)]
-    (script,) = Server(emit_javascript(down.device)).call("encodeDownlink", [{"data": asked}])
-    found = made(down, asked)
+    said = [made(codec, data) for codec in (down, down.reference)]
+    (script,) = Server(emit_javascript(down.device)).call("encodeDownlink", [{"data": data}])
+    found = made(down, data)
     assert all(each == found for each in said)
     assert script | found == script
     text: str = found["errors"][0] if found["errors"] else bytes(found["bytes"]).hex()
     for codec in (up, up.reference):
-        assert uplink(codec, asked) == text
+        assert uplink(codec, data) == text
     return text
 
 
@@ -120,6 +123,27 @@ def test_the_largest_payload_is_sent_and_no_larger_one() -> None:
     assert sent(*items, a=1, b=[2] * 242) == "payload too long: 243 bytes"
 
 
+@pytest.mark.parametrize(("later", "payload"), [(3, "0a90"), (2, "0a8020"), (17, "0a70"), (18, "0a8120"), (10, "0a00")])
+def test_a_difference_that_would_be_the_escape_is_sent_whole(later: int, payload: str) -> None:
+    series = Samples((SeriesLeaf(number(), 4),), 2, True, 0, None)
+    assert sent(series, samples=[{"level": 10}, {"level": later}]) == payload
+
+
+@pytest.mark.parametrize(("low", "high", "payload"), [(3, 9, "0305"), (-9, -3, "fd05"), (-3, 3, "0005")])
+def test_a_number_that_is_no_data_is_sent_as_what_is_next_to_zero(low: int, high: int, payload: str) -> None:
+    assert sent(number("_x", signed=True, code_min=low, code_max=high), number(), level=5) == payload
+
+
+def test_words_and_bytes_stand_on_a_byte_also_where_bits_were_counted_to_it() -> None:
+    half = Control("_n", 4), Repeat(number("list"), "_n"), Reserved(4)
+    word = Word(24, (number("a", 4), number("b", 20)))
+    items = (*half, word, Word(16, (number("c", 16),)), Opaque("id", "Identity", 24))
+    data = {"list": [1, 2], "a": 10, "b": 0x12345, "c": 0xCDEF, "id": "a0b1c2"}
+    payload = "201020" + "4523a1" + "efcd" + "a0b1c2"
+    assert sent(*items, **data) == payload
+    assert said(*items, payload=payload).data == data
+
+
 # Decoders
 
 
@@ -156,3 +180,19 @@ def test_the_first_sample_of_a_series_to_the_end_is_whole() -> None:
 def test_what_is_passed_over_does_not_run_into_the_tail(payload: str, short: bool) -> None:
     tlv = Tlv(1, False, True, (Entry(1, (number(),)),), "skip", (), 2)
     assert said(tlv, payload=payload).errors == ([f"payload too short: {len(payload) // 2} bytes"] if short else [])
+
+
+def test_a_payload_may_end_anywhere() -> None:
+    items = (
+        Control("_n", 8),
+        Repeat(number("list"), "_n"),
+        Control("_more", 8),
+        Switch("_more", (Arm((1,), (number("a"),)), Arm((2,), (number("b", 24),))), "ignore"),
+        number("c"),
+        Switch("_more", (Arm((1,), (number("d"),)),), "ignore"),
+    )
+    for whole in ("0211120107060a", "0211120207060506", "0200000009"):
+        sound = len(whole) // 2
+        for size in range(sound):
+            assert said(*items, payload=whole[: 2 * size]).errors == [f"payload too short: {size} bytes"]
+        assert not said(*items, payload=whole).errors
