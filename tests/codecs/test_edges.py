@@ -12,6 +12,7 @@ from siel_codecs.codec import Codec, Decoded, SchemaCodec
 from siel_codecs.errors import PayloadError
 from siel_codecs.schema.model import (
     CHANNEL,
+    Absent,
     Arm,
     Choice,
     Control,
@@ -22,6 +23,7 @@ from siel_codecs.schema.model import (
     Reserved,
     Samples,
     SeriesLeaf,
+    Special,
     Step,
     Switch,
     Tlv,
@@ -142,6 +144,14 @@ def test_words_and_bytes_stand_on_a_byte_also_where_bits_were_counted_to_it() ->
     payload = "201020" + "4523a1" + "efcd" + "a0b1c2"
     assert sent(*items, **data) == payload
     assert said(*items, payload=payload).data == data
+
+
+@pytest.mark.parametrize("codes", [(254, 255), (255, 254)])
+def test_of_several_codes_for_one_reason_the_first_is_sent(codes: tuple[int, int]) -> None:
+    specials = tuple(Special(code, code, Absent.NOT_AVAILABLE) for code in codes)
+    assert sent(number(code_max=253, specials=specials), level=None) == f"{codes[0]:02x}"
+    choice = Choice("mode", "Mode", 8, ((1, "on"),), specials)
+    assert sent(choice, mode="not_available") == f"{codes[0]:02x}"
 
 
 # Decoders
