@@ -131,6 +131,16 @@ def test_a_difference_that_would_be_the_escape_is_sent_whole(later: int, payload
     assert sent(series, samples=[{"level": 10}, {"level": later}]) == payload
 
 
+@pytest.mark.parametrize(
+    ("levels", "payload"),
+    [([None, 250], "ff8fa0"), ([250, None], "fa8ff0"), ([None, None], "ff8ff0"), ([249, 250], "f910")],
+)
+def test_no_difference_leads_to_or_from_a_code_that_is_no_value(levels: list[Any], payload: str) -> None:
+    missing = Special(255, 255, Absent.NOT_AVAILABLE)
+    series = Samples((SeriesLeaf(number(code_max=250, specials=(missing,)), 4),), 2, True, 0, None)
+    assert sent(series, samples=[{"level": each} for each in levels]) == payload
+
+
 @pytest.mark.parametrize(("low", "high", "payload"), [(3, 9, "0305"), (-9, -3, "fd05"), (-3, 3, "0005")])
 def test_a_number_that_is_no_data_is_sent_as_what_is_next_to_zero(low: int, high: int, payload: str) -> None:
     assert sent(number("_x", signed=True, code_min=low, code_max=high), number(), level=5) == payload

@@ -22,6 +22,8 @@ from siel_codecs.schema.model import (
     NodeInput,
     Port,
     Repeat,
+    Samples,
+    SeriesLeaf,
     Special,
     Switch,
 )
@@ -107,6 +109,16 @@ def test_what_follows_for_another_count_is_refused() -> None:
 def test_constants_wider_than_small_integers_are_sent_in_parts_where_the_place_is_a_variable(wide: int) -> None:
     made = encode(Control("_n", 8), Repeat(number(), "_n"), Constant("wide", 32, wide))
     assert made([9]) == f"0109{wide:08x}"
+
+
+@pytest.mark.parametrize(
+    ("levels", "payload"),
+    [([None, 250], "ff8fa0"), ([250, None], "fa8ff0"), ([None, None], "ff8ff0"), ([249, 250], "f910")],
+)
+def test_no_difference_leads_to_or_from_a_code_that_is_no_value(levels: list[Any], payload: str) -> None:
+    missing = Special(255, 255, Absent.NOT_AVAILABLE)
+    leaf = number(code_max=250, specials=(missing,))
+    assert encode(Samples((SeriesLeaf(leaf, 4),), 2, True, 0, None))(levels) == payload
 
 
 def test_a_list_to_the_end_fills_the_largest_payload_and_no_more() -> None:
