@@ -15,6 +15,7 @@ from siel_codecs.schema.model import (
     Absent,
     Arm,
     Choice,
+    Constant,
     Control,
     Entry,
     Item,
@@ -164,6 +165,22 @@ def test_of_several_codes_for_one_reason_the_first_is_sent(codes: tuple[int, int
     assert sent(choice, mode="not_available") == f"{codes[0]:02x}"
 
 
+@pytest.mark.parametrize(("value", "payload"), [(1.5e-7, "02"), (1.4999999e-7, "01"), (2.5e-6, "19"), (1e-8, "00")])
+def test_values_written_with_an_exponent_are_rounded_by_their_digits(value: float, payload: str) -> None:
+    assert sent(number(den=10_000_000), level=value) == payload
+
+
+def test_what_is_no_series_is_refused_in_words() -> None:
+    series = Samples((SeriesLeaf(number(), 2),), None, True, 0, None)
+    assert sent(series, samples=[5]) == "samples[0]: must be an object of values by name"
+    assert sent(series, samples=[{"level": 1}] * 256) == "01" + "00" * 63 + "00"
+    assert sent(series, samples=[{"level": 1}] * 257) == "samples: must be a list of 0 to 256 values"
+    timed = Samples((SeriesLeaf(number()),), 1, True, 0, "_t")
+    for moment in ("now", 1.5, True, "2026-01-01T00:00:00"):
+        text = "time: must be a time as RFC 3339 or in milliseconds since 1970"
+        assert sent(Control("_t", 32), timed, time=moment, samples=[{"level": 5}]) == text
+
+
 # Decoders
 
 
@@ -216,3 +233,32 @@ def test_a_payload_may_end_anywhere() -> None:
         for size in range(sound):
             assert said(*items, payload=whole[: 2 * size]).errors == [f"payload too short: {size} bytes"]
         assert not said(*items, payload=whole).errors
+
+
+def test_what_is_wrong_first_is_told() -> None:
+    items = Constant("mark", 8, 1), number("a", 16), Control("_n", 8), Repeat(number(), "_n")
+    assert said(*items, payload="02").errors == ["mark is 2, not 1"]
+    assert said(*items, payload="01").errors == ["payload too short: 1 bytes"]
+
+
+def test_one_bit_more_than_is_there_is_too_short() -> None:
+    group = Switch("_w", (Arm((1,), (number("a", 7),)),), "ignore")
+    items = Constant("mark", 8, 1), Control("_w", 1), group
+    assert said(*items, payload="01").errors == ["payload too short: 1 bytes"]
+    assert said(*items, payload="0185").data == {"a": 5}
+
+
+def test_what_follows_a_list_of_half_bytes_in_a_group_is_found() -> None:
+    group = Switch("_w", (Arm((1,), (Repeat(number("list", 4), "_n"),)),), "ignore")
+    items = Control("_w", 8), Control("_n", 8), group, number()
+    assert said(*items, payload="0103123450").data == {"list": [1, 2, 3], "level": 0x45}
+    assert said(*items, payload="000345").data == {"level": 0x45}
+
+
+def test_a_moment_before_the_calendar_is_no_time() -> None:
+    codec = SchemaCodec(device(Samples((SeriesLeaf(number()),), 2, True, 1000, None)))
+    first_ms = -62_135_596_800_000
+    inputs = [{"bytes": [1, 2], "fPort": 7, "recvTime": first_ms}]
+    (found,) = Server(emit_javascript(codec.device)).call("decodeUplink", inputs)
+    assert found == expected(codec, "up", 7, b"\x01\x02", first_ms)
+    assert [sample.get("time") for sample in found["data"]["samples"]] == ["0001-01-01T00:00:00.000Z", None]

@@ -73,6 +73,12 @@ def test_every_codec_reads_its_own_frames() -> None:
         ("max = 300", "max = 250", "level", "range"),
         ('unit = "m"', 'unit = "cm"', "level", "unit"),
         ('"s13", scale = 0.1', '"s13", scale = 0.1, offset = 1', "level", "offset"),
+        (
+            '"s13", scale = 0.1, unit = "m", max = 300, not_available = -4096, fault = -4095',
+            '"u13", scale = 0.1, unit = "m"',
+            "level",
+            "sign",
+        ),
         ("fault = -4095", "over_range = -4095", "level", "special codes"),
         ("not_available = -4096, fault = -4095", "not_available = -4095, fault = -4096", "level", "special codes"),
         ('1 = "wet", 2 = "flood"', '2 = "wet", 1 = "flood"', "state", "meaning"),

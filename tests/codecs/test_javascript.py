@@ -447,8 +447,9 @@ def test_a_device_without_downlinks_has_no_functions_for_them() -> None:
     assert "Downlink" not in source
 
 
-def test_a_number_that_doubles_cannot_hold_is_refused_by_name() -> None:
-    number = Number("huge", "Huge", 32, False, 1 << 40, 0, 1, 0, 100, (), True, None, None)
+@pytest.mark.parametrize("num", [1 << 22, 1 << 40])
+def test_a_number_that_doubles_cannot_hold_is_refused_by_name(num: int) -> None:
+    number = Number("huge", "Huge", 32, False, num, 0, 1, 0, 100, (), True, None, None)
     device = Device("test/huge", "Huge", "", (Port("up", (1,), (Message("", "", (number,)),)),))
     with pytest.raises(EmitError, match=r"javascript: huge: its scale and offset are too large"):
         emit_javascript(device)

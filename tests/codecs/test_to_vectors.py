@@ -300,3 +300,55 @@ def test_unknown_keys_are_met_at_every_place_of_a_tlv(everything: Device) -> Non
     assert {bytes([1, key]) in v.payload for v in found for key, _ in tlv.sizes} >= {True}
     assert any("passed over" in w and "t_1" in v.data for v in found for w in v.warnings)
     assert any("the rest is not decoded" in w for v in found for w in v.warnings)
+
+
+def titled(device: Device) -> dict[str, Vector]:
+    return {vector.title.split(": ", 1)[-1]: vector for vector in vectors(device)}
+
+
+def test_a_series_is_met_with_none_one_some_and_most_samples_and_cut(everything: Device) -> None:
+    found = [(title, v) for title, v in titled(everything).items() if title.startswith("samples: ")]
+    lengths = {title: len(v.data.get("samples", [0] * ("rain" in v.data))) for title, v in found if not v.errors}
+    assert {f"samples: {count} elements": count for count in (0, 1, 3)}.items() <= lengths.items()
+    assert max(lengths.values()) > 100
+    cut = [v.errors for title, v in found if title.endswith("cut in the middle")]
+    assert cut
+    assert all(errors[0].startswith("payload too short") for errors in cut)
+
+
+def test_reserved_bits_are_set_and_say_nothing() -> None:
+    text = 'title = "Spare"\n[[uplink]]\nf_port = 1\nfield = [{ name = "a", type = "u4" }, { reserved = 4 }]\n'
+    found = titled(load_text(text, "test/spare"))
+    spare, plain = (next(v for title, v in found.items() if title.endswith(end)) for end in ("bits set", "ordinary"))
+    assert spare.payload[0] == plain.payload[0] | 0x0F
+    assert spare.data == plain.data
+
+
+def test_the_first_and_the_last_code_of_a_special_range_are_met() -> None:
+    text = """title = "Range"
+[[uplink]]
+f_port = 1
+field = [{ name = "a", type = "u8", max = 9, fault = { from = 250, to = 254 } }]
+"""
+    payloads = {v.payload[0] for v in vectors(load_text(text, "test/range")) if v.warnings == ["a: sensor fault"]}
+    assert payloads >= {250, 254}
+
+
+def test_a_version_that_does_not_exist_is_met_also_where_the_lowest_do() -> None:
+    text = "\n".join(
+        f'[[uplink]]\nf_port = 1\nversion = {{ bits = 3, value = {value} }}\nfield = [{{ name = "a", type = "u5" }}]'
+        for value in (1, 0)
+    )
+    errors = [text for v in vectors(load_text(f'title = "Versions"\n{text}', "test/versions")) for text in v.errors]
+    assert "payload version 2 is not known here (known: 1, 0)" in errors
+
+
+def test_an_entry_with_another_length_is_met() -> None:
+    text = """title = "Lengths"
+[[uplink]]
+f_port = 1
+field = [{ tlv = "u8", length = true, unknown = "skip", entry = [{ key = 1, field = [{ name = "a", type = "u16" }] }] }]
+"""
+    found = next(v for title, v in titled(load_text(text, "test/lengths")).items() if title.endswith("another length"))
+    assert found.payload[1] != 2
+    assert found.data == {}

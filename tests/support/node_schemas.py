@@ -213,6 +213,8 @@ class Reading:
                 drawn = [self._value(item.leaf) for _ in range(self._length(item.count))]
                 self.given[item.leaf.name] = [given for given, _ in drawn]
                 self.data[item.leaf.name] = [value for _, value in drawn]
+                if self._stray and self.draw(st.booleans()):
+                    self.given[item.leaf.name] = self.data[item.leaf.name] = None
             elif isinstance(item, Samples):
                 self._series(item)
 
