@@ -106,6 +106,38 @@ def test_what_breaks_is_named_with_its_reason(old: str, new: str, field: str, ki
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('type = "s8"', 'type = "u8"', "was signed, is unsigned: code -1 was -1, is now 255"),
+        ('type = "s8", min = -5, max = 100', 'type = "u8"', "was signed, is unsigned: code -1 was -1, is now 255"),
+        ('type = "s8"', 'type = "s8", max = -1', "codes 0 to 127 (0 to 127): outside its range now"),
+    ],
+)
+def test_a_change_of_the_sign_alone_has_one_reason(old: str, new: str, reason: str) -> None:
+    text = 'title = "Gauge"\n[[uplink]]\nf_port = 1\nfield = [{ name = "level", type = "s8" }]\n'
+    before = load(text.replace('type = "s8"', old))
+    (check,) = compare(before, load(text.replace('type = "s8"', new))).kept
+    assert [each.reason for each in check.breaks] == [reason]
+
+
+def test_other_ages_of_samples_are_misread_also_where_no_time_is_known() -> None:
+    text = """title = "Plan"
+[[downlink]]
+f_port = 1
+field = [{ samples = 2, step_s = 60, field = [{ name = "level", type = "u8" }] }]
+"""
+    (check,) = compare(load(text), load(text.replace("60", "120"))).kept
+    assert check.outcome == "misread"
+
+
+def test_a_sign_that_is_read_from_another_bit_is_told() -> None:
+    text = 'title = "Gauge"\n[[uplink]]\nf_port = 1\nfield = [{ reserved = 8 }, { name = "level", type = "s8" }]\n'
+    wide = text.replace("{ reserved = 8 }, ", "").replace('"s8"', '"s16"')
+    (check,) = compare(load(text), load(wide)).kept
+    assert [each.reason for each in check.breaks] == ["the sign is another bit: code -1 was -1, is now 255"]
+
+
+@pytest.mark.parametrize(
     ("old", "new"),
     [
         ("max = 300", "max = 400"),

@@ -193,7 +193,8 @@ def _other_value(
         yield Break(sent.name, "meaning" if same else "another kind", example, code)
         return
     if piece.shift != other.shift:
-        yield Break(sent.name, "sign", f"was {_sign(sent)}, is {_sign(read)}: {example}", code)
+        was = f"was {_sign(sent)}, is {_sign(read)}" if sent.signed != read.signed else "the sign is another bit"
+        yield Break(sent.name, "sign", f"{was}: {example}", code)
     step = read.scale * by.factor
     if sent.scale != step:
         yield Break(sent.name, "scale", f"one step was {sent.scale}, is {step}: {example}", code)

@@ -54,10 +54,10 @@ class SenmlMap:
             raise ValueError(f"{base_name!r} is no SenML name: letters, digits and - : . / _, first a letter or digit")
         base = decoded.samples[0].time_ms if decoded.samples else None
         found: list[Record] = []
-        for index, sample in enumerate(decoded.samples):
+        for sample in decoded.samples:
             if sample.time_ms is not None:
                 after = sample.time_ms - (base or 0)
-            elif sample.age_ms is not None and (base is None or not index):
+            elif sample.age_ms is not None and base is None:
                 after = -sample.age_ms
             else:
                 continue
