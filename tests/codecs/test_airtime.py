@@ -133,6 +133,8 @@ def test_lists_series_and_entries_have_their_ends() -> None:
 def test_no_frame_exceeds_the_largest_payload() -> None:
     items = (model.Opaque("a", "a", 8 * 240), model.Control("_n", 8), model.Repeat(number("x", 32), "_n"))
     assert extent.size_bytes(extent.spans(model.Message("", "", items), "largest")) <= model.MAX_PAYLOAD_BYTES
+    full = model.Message("", "", (model.Opaque("a", "a", 8 * model.MAX_PAYLOAD_BYTES), number("x", 8)))
+    assert [span.name for span in extent.spans(full, "largest")] == ["a"]
 
 
 def test_the_energy_model_is_the_sum_of_its_parts() -> None:
