@@ -181,6 +181,13 @@ def test_what_is_no_series_is_refused_in_words() -> None:
         assert sent(Control("_t", 32), timed, time=moment, samples=[{"level": 5}]) == text
 
 
+@pytest.mark.parametrize("tail", [0, 1, 2, 5])
+@pytest.mark.parametrize(("data", "payload"), [({}, "07"), ({"t": 3}, "070103"), ({"t": 3, "u": 4}, "0701030204")])
+def test_the_tail_is_sent_as_zeros(tail: int, data: dict[str, Any], payload: str) -> None:
+    entries = Entry(1, (number("t"),)), Entry(2, (number("u"),))
+    assert sent(number(), Tlv(1, False, False, entries, "stop", (), tail), level=7, **data) == payload + "00" * tail
+
+
 # Decoders
 
 

@@ -344,6 +344,8 @@ class _Encoder:
                 self.values = "values"
                 self.items(entry.items)
                 self.values = "data"
+        if item.tail_bytes:
+            self.put(8 * item.tail_bytes, "0")
 
 
 def _has_arm(switch: Switch, code: int) -> bool:
