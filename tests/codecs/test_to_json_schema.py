@@ -217,3 +217,22 @@ def test_random_devices_give_and_take_what_their_schemas_say(device: Device) -> 
         check = up if vector.direction == "up" else commands
         assert check is not None
         assert check.is_valid(vector.data) or not sound, (vector, schema)
+
+
+def test_a_command_takes_null_for_what_a_group_holds() -> None:
+    device = load_text(
+        """
+title = "Pump"
+[[downlink]]
+f_port = 4
+field = [
+  { name = "on", type = "bool" }, { name = "_for", type = "bool" },
+  { when = "_for", field = [{ name = "minutes", type = "u8" }] },
+]
+""",
+        "test/pump",
+    )
+    check = down(json_schema(device))
+    assert check.is_valid({"on": True, "minutes": None})
+    assert check.is_valid({"on": True})
+    assert not check.is_valid({"on": None})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import cbor2
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from siel_codecs import registry
@@ -138,6 +138,7 @@ def test_json_has_plain_numbers() -> None:
 
 
 @given(st.fractions())
+@example(Fraction(1, 1 << 41))
 def test_exact_is_exact_where_a_decimal_number_can_be(value: Fraction) -> None:
     rest = value.denominator
     for prime in (2, 5):

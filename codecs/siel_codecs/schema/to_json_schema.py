@@ -88,6 +88,8 @@ def _message(message: Message) -> dict[str, Any]:
 def _command(message: Message, *, several: bool) -> dict[str, Any]:
     own = _Properties(message.items, asked=True)
     required = _required(message.items)
+    own.plain = {name: schema if name in required else _or_null(schema) for name, schema in own.plain.items()}
+    own.patterns = {name: _or_null(schema) for name, schema in own.patterns.items()}
     if message.name:
         own.plain = {"command": {"const": message.name}, **own.plain}
         required = ["command", *required] if several else required
@@ -95,6 +97,12 @@ def _command(message: Message, *, several: bool) -> dict[str, Any]:
     if any(isinstance(item, Samples) and item.base for item in _all(message.items)):
         own.plain["time"] = {"anyOf": [_TIMES["time"], {"type": "integer", "title": "Milliseconds since 1970"}]}
     return {"title": message.title, **own.schema(), **({"required": required} if required else {})}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Widen by null, which an encoder takes for a value that was not given."""
+    options = schema["anyOf"] if schema.keys() == {"anyOf"} else [schema]
+    return schema if any(None in each.get("enum", ()) for each in options) else {"anyOf": [*options, {"type": "null"}]}
 
 
 def _samples(own: _Properties, message: Message) -> dict[str, Any]:

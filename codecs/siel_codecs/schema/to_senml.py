@@ -123,7 +123,7 @@ def exact(value: Fraction) -> int | Decimal | float:
         rest //= {(True, True): 10, (True, False): 2, (False, True): 5}[rest % 2 == 0, rest % 5 == 0]
     if rest != 1:
         return value.numerator / value.denominator
-    return Decimal(value.numerator * 10**tens // value.denominator).scaleb(-tens)
+    return Decimal(f"{value.numerator * 10**tens // value.denominator}E-{tens}")  # from text: no context rounds it
 
 
 def _record(name: str, value: Any, unit: Unit | None) -> Record:
