@@ -5,8 +5,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siel_codecs.schema.bitmap import bit_map
 from siel_codecs.schema.model import Choice, Constant, Control, Number, Opaque, Reserved, Word
+from siel_codecs.schema.to_docs.bitmap import bit_map
 
 
 def number(name: str, bits: int) -> Number:

@@ -15,7 +15,7 @@ from siel_codecs.schema.load import load_text
 from siel_codecs.schema.model import Arm as SwitchArm
 from siel_codecs.schema.model import Control, Device, Entry, Message, Number, Port, Samples, SeriesLeaf, Switch, Tlv
 from siel_codecs.schema.to_construct import half_away_from_zero
-from siel_codecs.schema.to_python_runtime import scaled
+from siel_codecs.schema.to_python.runtime import scaled
 
 CLIMATE = """
 title = "Climate"

@@ -32,7 +32,7 @@ from siel_codecs.schema.model import (
     Word,
 )
 from siel_codecs.schema.to_micropython import emit_encoder
-from siel_codecs.schema.to_micropython_numbers import CannotEmitError, scaling
+from siel_codecs.schema.to_micropython.numbers import CannotEmitError, scaling
 
 LEVEL = Number("level", "Level", 16, False, 1, 0, 1, 0, 65534, (), True, None, None)
 

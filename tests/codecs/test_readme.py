@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from siel_codecs.schema.load import load_text
-from siel_codecs.schema.load_tables import FORMS, Kind
+from siel_codecs.schema.load.tables import FORMS, Kind
 from siel_codecs.schema.to_micropython import emit_encoder
 
 README = (Path(__file__).parents[2] / "codecs" / "README.md").read_text()

@@ -10,7 +10,7 @@ import pytest
 
 from siel_codecs.errors import SchemaError
 from siel_codecs.schema.load import MAX_DEPTH, MAX_SCHEMA_BYTES, load_file, load_text
-from siel_codecs.schema.load_words import reason_of
+from siel_codecs.schema.load.words import reason_of
 
 CASES = Path(__file__).parent / "data" / "schema_faults.txt"
 HEAD = 'title = "T"\n[[uplink]]\nfield = [\n'

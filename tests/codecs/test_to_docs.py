@@ -13,7 +13,7 @@ from siel_codecs.schema.load import load_text
 from siel_codecs.schema.model import Device, names
 from siel_codecs.schema.to_construct import Reference
 from siel_codecs.schema.to_docs import emit_markdown
-from siel_codecs.schema.trace import trace
+from siel_codecs.schema.to_docs.trace import trace
 from siel_codecs.schema.wire import Layout, Plan
 
 SCHEMAS = [

@@ -8,7 +8,7 @@ from typing import Any
 from node_schemas import step_of
 from siel_codecs.schema.model import Choice, Device, Message, Number, Repeat, leaves, names
 from siel_codecs.schema.to_micropython import argument_names, emit_encoder, sent_messages
-from siel_codecs.schema.to_micropython_plan import walk
+from siel_codecs.schema.to_micropython.plan import walk
 
 
 def glue(device: Device) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from siel_codecs.schema.model import MAX_DR0_BYTES
-from siel_codecs.schema.to_construct import Reference
+from siel_codecs.schema.to_construct.reference import Reference
 from siel_codecs.schema.to_senml import senml_cbor, senml_records
 from siel_codecs.schema.wire import Layout, Plan
 

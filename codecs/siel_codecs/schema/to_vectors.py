@@ -15,7 +15,7 @@ from siel_codecs.codec import as_ts013
 from siel_codecs.errors import PayloadError
 from siel_codecs.schema.model import Choice, Number
 from siel_codecs.schema.rules import frames, word
-from siel_codecs.schema.to_construct import Reference
+from siel_codecs.schema.to_construct.reference import Reference
 from siel_codecs.schema.wire import Layout
 
 if TYPE_CHECKING:

@@ -83,7 +83,7 @@ def examine(device: Device, old: Device | None = None) -> dict[str, Any]:
 
 def _examples(codec: SchemaCodec) -> list[dict[str, Any]]:
     from siel_codecs.codec import as_ts013
-    from siel_codecs.schema.evolution_codes import equal
+    from siel_codecs.schema.evolution.codes import equal
 
     found = []
     for example in codec.device.examples:
@@ -235,7 +235,7 @@ def _print_example(console: Any, example: dict[str, Any]) -> None:
 
 
 def _equal(one: object, other: object) -> bool:
-    from siel_codecs.schema.evolution_codes import equal
+    from siel_codecs.schema.evolution.codes import equal
 
     return equal(one, other)
 
