@@ -46,8 +46,8 @@ __all__ = ["devices", "messages", "payloads", "ports", "readings"]
 
 Target = Literal["all", "more", "micropython", "downlink"]
 """``more`` has all, and one name in several arms or entries, and what steers within a little-endian word;
-``micropython`` leaves out what no node can say; ``downlink`` draws commands without absolute times, series and
-entries."""
+``micropython`` leaves out what no node can say; ``downlink`` draws commands without absolute times and
+series."""
 
 UNITS = [Unit("u", "count", 1, 1, "1"), Unit("°C", "Cel", 1, 1, "Cel"), None]
 WORDS = ["closed", "open", 'it\'s "so"', "{braces}", "back\\slash"]
@@ -361,7 +361,7 @@ class Builder:
         of_entry.suffix = "_" + CHANNEL if channel else ""
         time = None
         items: list[Item] = []
-        if draw(st.integers(0, 3)) == 0:
+        if self.target != "downlink" and draw(st.integers(0, 3)) == 0:
             time = of_entry.name("_t").replace("_" + CHANNEL, "")
             control = of_entry.take(Control(time, 32))
             items.append(Word(32, (control,)) if self.target == "more" and draw(st.booleans()) else control)
@@ -391,7 +391,7 @@ def messages(
         items += build.items(1, 1, top=True)
     if last == "list" and target != "micropython":
         items += build.to_end()
-    if last == "tlv" and target in {"all", "more"}:
+    if last == "tlv" and target != "micropython":
         items += build.tlv()
     if not items:
         items = [build.take(build.number())]
