@@ -246,6 +246,25 @@ def test_what_is_wrong_first_is_told() -> None:
     items = Constant("mark", 8, 1), number("a", 16), Control("_n", 8), Repeat(number(), "_n")
     assert said(*items, payload="02").errors == ["mark is 2, not 1"]
     assert said(*items, payload="01").errors == ["payload too short: 1 bytes"]
+    word = Word(16, (number("b"), Constant("mark", 8, 1)))
+    items = word, number("a", 16), Control("_n", 8), Repeat(number(), "_n")
+    assert said(*items, payload="0200").errors == ["mark is 2, not 1"]
+    assert said(*items, payload="0100").errors == ["payload too short: 2 bytes"]
+
+
+def test_a_control_in_every_arm_steers_what_comes_after_them() -> None:
+    first = Switch("_a", (Arm((0,), (Control("_b", 8), number("x"))), Arm((1,), (Control("_b", 8),))), "error")
+    items = Control("_a", 8), first, Switch("_b", (Arm((5,), (number("y"),)),), "ignore")
+    assert said(*items, payload="00050709").data == {"x": 7, "y": 9}
+    assert said(*items, payload="010509").data == {"y": 9}
+    assert said(*items, payload="0106").data == {}
+
+
+@pytest.mark.parametrize(("unknown", "data"), [("stop", {}), ("raw", {"raw": "09"})])
+def test_an_unknown_key_needs_no_length_where_it_is_not_passed_over(unknown: Any, data: dict[str, str]) -> None:
+    found = said(Tlv(1, False, True, (Entry(1, (number(),)),), unknown, ()), payload="09")
+    assert found.data == data
+    assert found.warnings[0].startswith("type 0x09 at byte 0 is not known")
 
 
 def test_one_bit_more_than_is_there_is_too_short() -> None:

@@ -96,6 +96,13 @@ def test_a_name_in_two_groups_of_a_choice_is_welcome_with_both_codes() -> None:
         made(2, 7)
 
 
+def test_a_name_in_two_groups_is_scaled_in_both() -> None:
+    tens = number("depth", num=10, node=NodeInput("depth", 1, 1))
+    groups = [Switch("mode", (Arm((code,), (tens,)),), "ignore") for code in (0, 1)]
+    made = encode(Choice("mode", "Mode", 8, ((0, "a"), (1, "b"))), *groups)
+    assert [made(code, 70) for code in (0, 1)] == ["0007", "0107"]
+
+
 def test_what_follows_for_another_count_is_refused() -> None:
     group = Switch("_n", (Arm((2,), (number("depth"),)),), "ignore")
     made = encode(Control("_n", 8), Repeat(number(), "_n"), group)
