@@ -247,9 +247,9 @@ def test_what_is_wrong_first_is_told() -> None:
     assert said(*items, payload="02").errors == ["mark is 2, not 1"]
     assert said(*items, payload="01").errors == ["payload too short: 1 bytes"]
     word = Word(16, (number("b"), Constant("mark", 8, 1)))
-    items = word, number("a", 16), Control("_n", 8), Repeat(number(), "_n")
-    assert said(*items, payload="0200").errors == ["mark is 2, not 1"]
-    assert said(*items, payload="0100").errors == ["payload too short: 2 bytes"]
+    behind = number("a", 16), Control("_n", 8), Repeat(number(), "_n")
+    assert said(word, *behind, payload="0200").errors == ["mark is 2, not 1"]
+    assert said(word, *behind, payload="0100").errors == ["payload too short: 2 bytes"]
 
 
 def test_a_control_in_every_arm_steers_what_comes_after_them() -> None:
