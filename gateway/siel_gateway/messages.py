@@ -113,6 +113,7 @@ ENGLISH: Final[dict[str, str]] = {
     "machine.no_key": "the key store has no key for this device; make one: siel keys new --dev-eui {dev_eui}",
     # -- siel gateway
     "check.good": "{file}: no fault found",
+    "check.harmless": "faults: {count}; the gateway starts, and has no such codecs",
     "check.faults": "faults: {count}; the gateway does not start like this",
     "check.gateway": "gateway {id} ({name}), {region}",
     "check.head": "radio {name}: head at {port}, hears {channels}",

@@ -25,6 +25,7 @@ class Preflight:
 
     Attributes:
         faults: What is missing or wrong, each with its line.
+        harmless: Those of the faults that keep no gateway from starting: files of codecs that no device here has.
         key_store: Opened when every key that is needed is there; one without keys where no device needs any.
     """
 
@@ -43,6 +44,8 @@ class Preflight:
         self._root = Document(config.file, read_text(config.file))
         self._device_file = self._open_device_file()
         self.key_store: KeyStore | None = None
+        self._needed = {device.codec for device in config.devices if device.home == "edge"}
+        self.harmless: list[Fault] = []
         self.faults: list[Fault] = sorted(
             [
                 *self._in_root(self._data_dir()),
@@ -93,10 +96,14 @@ class Preflight:
 
     def _codecs(self) -> Iterator[Fault]:
         """Load every schema of the user's own, and run the top level of every JavaScript file once."""
-        config = self._config
-        codecs = Codecs.of(config)
+        codecs = Codecs.of(self._config)
+        told = [*self._configured_codecs(codecs), *self._found_codecs(codecs)]
+        self.harmless += [fault for name, fault in told if name not in self._needed]
+        yield from (fault for _, fault in told)
+
+    def _configured_codecs(self, codecs: Codecs) -> Iterator[tuple[str, Fault]]:
         with JsHost() as host:
-            for n, codec in enumerate(config.codecs):
+            for n, codec in enumerate(self._config.codecs):
                 path = ("codec", n, "file")
                 try:
                     if codec.kind == "js":
@@ -104,22 +111,24 @@ class Preflight:
                     else:
                         codecs.device(codec)
                 except SchemaError as error:
-                    yield from _in_schema(error)
+                    yield from ((codec.name, fault) for fault in _in_schema(error))
                 except CodecError as error:
                     text = say("machine.codec", name=codec.name, file=codec.file, reason=error)
-                    yield self._root.fault(Finding(self._root.name, path, text))
-        folder = config.codec_folder
-        yield from _unreadable_folders(folder)
+                    yield codec.name, self._root.fault(Finding(self._root.name, path, text))
+
+    def _found_codecs(self, codecs: Codecs) -> Iterator[tuple[str, Fault]]:
+        folder = self._config.codec_folder
+        yield from (("", fault) for fault in _unreadable_folders(folder))
         # The first as the registry finds them, through links as well; the second for those that it does not find
         for file in sorted({*folder.glob("*/*.toml"), *folder.rglob("*.toml")}):
             name = file.relative_to(folder).with_suffix("").as_posix()
             if not NAME.fullmatch(name):
-                yield file_fault(file, 1, "machine.codec_name")
+                yield "", file_fault(file, 1, "machine.codec_name")
                 continue
             try:
                 codecs.registry.device(name)
             except SchemaError as error:
-                yield from _in_schema(error)
+                yield from ((name, fault) for fault in _in_schema(error))
 
     def _keys(self) -> Iterator[Fault]:
         config = self._config

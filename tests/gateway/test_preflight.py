@@ -142,6 +142,19 @@ def test_a_wrong_schema_is_told_with_its_own_file_line_and_field(tmp_path: Path)
     assert "1 to 32 bits" in text
     assert files["two.toml"][0] == 2
     assert "tyle" in files["device.toml"][1] + files["device.toml"][2]
+    assert sorted(preflight.harmless) == preflight.faults
+
+
+def test_a_wrong_codec_is_harmless_as_long_as_no_device_here_has_it(tmp_path: Path) -> None:
+    folder = tmp_path / "codecs.d" / "my"
+    folder.mkdir(parents=True)
+    (folder / "rain.toml").write_text(SCHEMA.replace("u8", "u99"))
+    (folder / "snow.toml").write_text(SCHEMA.replace("u8", "u99"))
+    device = '[[device]]\ndev_eui = "70b3d57ed0001a2b"\ncodec = "my/rain"\n'
+    preflight = look(tmp_path, GATEWAY + RADIO + device)
+    wrong = [fault for fault in preflight.faults if fault.file.endswith(("rain.toml", "snow.toml"))]
+    assert {Path(fault.file).name for fault in wrong} == {"rain.toml", "snow.toml"}
+    assert [Path(fault.file).name for fault in preflight.harmless] == ["snow.toml"]
 
 
 @pytest.mark.parametrize(

@@ -164,3 +164,22 @@ def test_a_second_gateway_on_the_same_data_is_refused(file: Path) -> None:
                 process.communicate(timeout=ENDS_S)
     assert second.returncode == 1
     assert "is in use: another gateway" in log
+
+
+def test_a_wrong_codec_that_no_device_needs_keeps_no_gateway_down(file: Path) -> None:
+    wrong = file.parent / "codecs.d" / "my" / "rain.toml"
+    wrong.parent.mkdir(parents=True)
+    wrong.write_text("title = ")
+    file.write_text(GATEWAY + CONCENTRATOR)
+    told = gateway("check", file)
+    assert told.exit_code == 2
+    assert "the gateway starts" in told.stderr
+    with start(file) as process:
+        try:
+            wait_for(process, "codec_fault")
+            wait_for(process, "gateway_started")
+            process.terminate()
+            process.communicate(timeout=ENDS_S)
+        finally:
+            process.kill()
+    assert process.returncode == 0

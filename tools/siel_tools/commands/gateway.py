@@ -44,7 +44,8 @@ def command() -> None:
 def check(config_file: Path, as_json: bool) -> None:
     """Tell everything that is wrong with a configuration, and what the radios hear.
 
-    Looks at the machine too: serial ports, keys, certificates. Ends with 0 when the gateway would start, else with 2.
+    Looks at the machine too: serial ports, keys, certificates. Ends with 0 when nothing is wrong, else with 2: the
+    gateway would not start, unless all that is wrong are files of codecs that no device here has.
     """
     config, preflight, faults = _look(config_file)
     if as_json:
@@ -60,20 +61,25 @@ def check(config_file: Path, as_json: bool) -> None:
 def run(config_file: Path, as_json: bool) -> None:
     """Run the gateway until Ctrl-C or SIGTERM.
 
-    It does not start with a fault in its configuration. The log goes to standard error, the sink "console" to
-    standard output. SIGHUP reads the codecs' files again.
+    It does not start with a fault in its configuration, but for codec files that no device here has. The log goes to
+    standard error, the sink "console" to standard output. SIGHUP reads the codecs' files again.
     """
+    import structlog
+
     from siel_gateway.background_writer import BackgroundStream
     from siel_gateway.logs import set_up_logging
 
     config, preflight, faults = _look(config_file)
-    if config is None or preflight is None or preflight.key_store is None or faults:
-        _print_faults(faults)
+    harmless = preflight.harmless if preflight is not None else []
+    if config is None or preflight is None or preflight.key_store is None or len(faults) > len(harmless):
+        _print_faults(faults, len(harmless))
         sys.exit(USAGE)
     os.umask(_PRIVATE)
     log = BackgroundStream(sys.stderr)
     set_up_logging(cast("TextIO", log), as_json=as_json or None)
     try:
+        for fault in harmless:
+            structlog.get_logger("siel.codec").error("codec_fault", fault=str(fault))
         code = _run(config, preflight.key_store)
     finally:
         log.finish(LAST_WORDS_S)
@@ -132,12 +138,13 @@ def _look(config_file: Path) -> tuple[Config | None, Preflight | None, Sequence[
     return loaded, preflight, preflight.faults
 
 
-def _print_faults(faults: Sequence[Fault]) -> None:
+def _print_faults(faults: Sequence[Fault], harmless: int) -> None:
     from siel_gateway.messages import say
 
     for fault in faults:
         click.echo(str(fault), err=True)
-    click.echo(f"siel: {say('check.faults', count=len(faults))}", err=True)
+    message = "check.harmless" if len(faults) == harmless else "check.faults"
+    click.echo(f"siel: {say(message, count=len(faults))}", err=True)
 
 
 def _print_check(file: Path, config: Config | None, preflight: Preflight | None, faults: Sequence[Fault]) -> None:
@@ -166,7 +173,7 @@ def _print_check(file: Path, config: Config | None, preflight: Preflight | None,
         if config.devices:
             click.echo(say("check.devices", count=len(config.devices)))
     if faults:
-        _print_faults(faults)
+        _print_faults(faults, len(preflight.harmless) if preflight is not None else 0)
     else:
         click.echo(say("check.good", file=file))
 
