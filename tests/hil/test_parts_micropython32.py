@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from siel_hil.parts import __main__ as command
 from siel_hil.parts import find as finding
 from siel_hil.parts.errors import MissingPartError
 from siel_hil.parts.find import Finder
-from siel_hil.parts.optional import REFUSED, Found, look
+from siel_hil.parts.optional import REFUSED, REFUSED_S, Found, look
 from siel_hil.parts.program import Program
 
 
@@ -49,7 +51,8 @@ def test_a_fetch_that_failed_is_not_tried_again_until_its_note_is_removed(tmp_pa
     assert again.program is None
     assert "this release has no such package" in again.reason
     assert str(tmp_path / REFUSED) in again.reason
-    (tmp_path / REFUSED).unlink()
+    hours_ago = time.time() - 2 * REFUSED_S
+    os.utime(tmp_path / REFUSED, (hours_ago, hours_ago))
     look(finder, fetch=True, machine="x86_64")
     assert finder.fetches == 2
 

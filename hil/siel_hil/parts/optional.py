@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from contextlib import suppress
 from functools import cache as remember
 from pathlib import Path
@@ -14,7 +15,9 @@ from siel_hil.parts.find import Finder
 from siel_hil.parts.program import Program
 
 REFUSED: Final = "micropython32.refused"
-"""Below the cache: why the last attempt to fetch it failed. While it is there no other is made."""
+"""Below the cache: why the last attempt to fetch it failed."""
+REFUSED_S: Final = 3600
+"""So long no other attempt is made; after it a mirror that was being updated is whole again."""
 
 
 class Found(NamedTuple):
@@ -72,6 +75,7 @@ def look(finder: Finder, *, fetch: bool, machine: str = "") -> Found:
 
 def _read(refused: Path) -> str:
     try:
-        return refused.read_text(encoding="utf-8").strip()
+        fresh = time.time() - refused.stat().st_mtime < REFUSED_S
+        return refused.read_text(encoding="utf-8").strip() if fresh else ""
     except OSError:
         return ""
