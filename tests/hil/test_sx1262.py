@@ -10,8 +10,8 @@ from siel_hil.medium import Medium, Station
 from siel_hil.medium_physics import airtime_us, noise_dbm, total_dbm
 from siel_hil.models import sx1262_tables as tab
 from siel_hil.models.conformance import Beacon, Probe
+from siel_hil.models.lora_radio import MAX_VIOLATIONS
 from siel_hil.models.sx1262 import SX1262
-from siel_hil.models.sx1262_radio import MAX_VIOLATIONS
 from siel_hil.world import World
 
 FREQUENCY_HZ = 868_100_000

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from siel_hil.medium_report import DIPOLE_DB
+from siel_hil.models.lora_radio import Finding, LoraSettings, unlawful
 from siel_hil.models.sx1262_tables import (
     LORA,
     PA_MAX_DBM,
@@ -16,33 +16,18 @@ from siel_hil.models.sx1262_tables import (
     TX_PARAM_MAX_DBM,
     TX_PARAM_MIN_DBM,
 )
-from siel_node.region_eu868 import SUB_BANDS, sub_band
 
 _BANDWIDTH_500K_HZ: Final = 500_000
 _BIT_2: Final = 0x04
 _CLAMP_BITS: Final = 0x1E
-_ROUNDING_DB: Final = 0.01
-
-Finding = tuple[str, str, str]
-"""Kind, rule and detail of a violation."""
 
 
 @dataclass(slots=True)
-class Settings:
+class Settings(LoraSettings):
     """Everything a command has configured; a cold start makes a new one."""
 
-    registers: dict[int, int]
+    registers: dict[int, int] = field(default_factory=dict)
     packet_type: int = 0
-    frequency_hz: int = 0
-    spreading_factor: int = 7
-    bandwidth_hz: int = 125_000
-    coding_rate: int = 5
-    ldro: bool = False
-    preamble: int = 12
-    implicit: bool = False
-    payload_length: int = 0
-    crc: bool = False
-    invert_iq: bool = False
     tx_param_dbm: int = 14
     pa: tuple[int, int, int] | None = None
     tx_base: int = 0
@@ -50,7 +35,6 @@ class Settings:
     irq_mask: int = 0
     dio1_mask: int = 0
     fallback_mode: int = 2
-    symbol_timeout: int = 0
     stop_timer_on_preamble: bool = False
     dcdc: bool = False
     dio2_switch: bool = False
@@ -87,8 +71,7 @@ def before_rx(settings: Settings) -> Iterator[Finding]:
 def before_tx(settings: Settings, antenna_gain_db: float, needs_dio2: bool) -> Iterator[Finding]:
     """Yield what is wrong at SetTx.
 
-    Source: SX1261/2 datasheet 15.1 (0x0889 bit 2), 15.2 (0x08D8 bits 4:1), 15.4 (0x0736 bit 2), table 13-21;
-    ETSI EN 300 220-2 V3.2.1 table B.1 for power and frequency.
+    Source: SX1261/2 datasheet 15.1 (0x0889 bit 2), 15.2 (0x08D8 bits 4:1), 15.4 (0x0736 bit 2), table 13-21.
     """
     yield from _radio(settings)
     registers = settings.registers
@@ -103,9 +86,4 @@ def before_tx(settings: Settings, antenna_gain_db: float, needs_dio2: bool) -> I
         yield "protocol", "pa_config", f"{settings.pa} is not an SX1262 setting of the datasheet"
     if not TX_PARAM_MIN_DBM <= settings.tx_param_dbm <= TX_PARAM_MAX_DBM:
         yield "protocol", "tx_params", f"{settings.tx_param_dbm} dBm is outside the SX1262's range"
-    band = sub_band(settings.frequency_hz)
-    eirp_dbm = output_dbm(settings) + antenna_gain_db
-    if band < 0:
-        yield "law", "frequency", f"{settings.frequency_hz} Hz is in no sub-band"
-    elif eirp_dbm > SUB_BANDS[band][3] + DIPOLE_DB + _ROUNDING_DB:
-        yield "law", "power", f"{eirp_dbm:.2f} dBm EIRP at {settings.frequency_hz} Hz"
+    yield from unlawful(settings.frequency_hz, output_dbm(settings) + antenna_gain_db)

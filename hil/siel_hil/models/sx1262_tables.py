@@ -171,17 +171,3 @@ STEADY_BUSY_US: Final = {
 """BUSY after the commands that change no mode and wait for no clock."""
 FALLBACK_MODES: Final = {0x20: STBY_RC, 0x30: STBY_XOSC, 0x40: FS}
 """Section 13.1.14."""
-
-
-class Violation(NamedTuple):
-    """A rule that the driver broke.
-
-    Attributes:
-        kind: ``errata``, ``protocol`` (the chip's interface), ``calibration`` or ``law``.
-        rule: Which one, one word or the datasheet's section.
-    """
-
-    t_us: int
-    kind: str
-    rule: str
-    detail: str
