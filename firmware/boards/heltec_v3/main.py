@@ -1,0 +1,5 @@
+from board import BOARD
+
+from siel_node.app import run
+
+run(BOARD)
