@@ -23,7 +23,8 @@ from random_schemas import devices, payloads, readings
 from siel_codecs.codec import Decoded, Downlink, SchemaCodec
 from siel_codecs.errors import EmitError, PayloadError
 from siel_codecs.registry import Registry
-from siel_codecs.schema.model import Device, Message, Port, names
+from siel_codecs.schema.below import names
+from siel_codecs.schema.model import Device, Message, Port
 from siel_codecs.schema.to_construct import Reference
 from siel_codecs.schema.to_javascript import emit_javascript
 from siel_codecs.schema.to_micropython import sent_messages

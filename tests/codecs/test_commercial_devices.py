@@ -13,7 +13,8 @@ import pytest
 from siel_codecs.codec import as_ts013
 from siel_codecs.errors import PayloadError
 from siel_codecs.registry import PACKAGE_FOLDER, Registry
-from siel_codecs.schema.model import CHANNEL, Number, leaves
+from siel_codecs.schema.below import leaves
+from siel_codecs.schema.model import CHANNEL, Number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

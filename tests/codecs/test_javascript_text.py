@@ -9,8 +9,8 @@ import pytest
 import quickjs
 
 from siel_codecs.registry import Registry
+from siel_codecs.schema.below import names
 from siel_codecs.schema.load import load_text
-from siel_codecs.schema.model import names
 from siel_codecs.schema.to_javascript import MAX_BYTES, emit_javascript
 from siel_codecs.schema.to_javascript.helpers import HELPERS, helpers_for
 from siel_codecs.schema.to_javascript.text import bits_of, joined, one_line, plain, say, text

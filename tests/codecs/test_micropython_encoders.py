@@ -17,7 +17,8 @@ from node_calls import glue
 from siel_codecs.codec import SchemaCodec
 from siel_codecs.errors import EmitError, PayloadError
 from siel_codecs.registry import Registry
-from siel_codecs.schema.model import Absent, Choice, Device, Message, Number, Port, Repeat, Samples, leaves, names
+from siel_codecs.schema.below import leaves, names
+from siel_codecs.schema.model import Absent, Choice, Device, Message, Number, Port, Repeat, Samples
 from siel_codecs.schema.to_micropython import argument_names, emit_encoder, module_name, sent_messages
 
 REGISTRY = Registry()

@@ -14,7 +14,8 @@ from node_calls import as_node
 from node_schemas import Reading, SmallInt, messages
 from random_schemas import messages as any_messages
 from siel_codecs.errors import EmitError, PayloadError
-from siel_codecs.schema.model import Device, Message, Port, names
+from siel_codecs.schema.below import names
+from siel_codecs.schema.model import Device, Message, Port
 from siel_codecs.schema.to_construct import Reference
 from siel_codecs.schema.to_micropython import emit_encoder
 

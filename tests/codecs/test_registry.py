@@ -10,7 +10,7 @@ import pytest
 from siel_codecs import registry as module
 from siel_codecs.errors import SchemaError, UnknownCodecError
 from siel_codecs.registry import PACKAGE_FOLDER, Registry
-from siel_codecs.schema.model import static_bits
+from siel_codecs.schema.below import static_bits
 from siel_codecs.schema.to_micropython import emit_encoder
 
 SMALLEST = """\

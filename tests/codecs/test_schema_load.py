@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from siel_codecs.schema.below import static_bits
 from siel_codecs.schema.load import load_text
 from siel_codecs.schema.model import (
     Absent,
@@ -21,7 +22,6 @@ from siel_codecs.schema.model import (
     Special,
     Unit,
     Word,
-    static_bits,
 )
 from siel_codecs.schema.units import UNITS
 

@@ -13,17 +13,9 @@ from hypothesis import strategies as st
 
 from siel_codecs.errors import SchemaError
 from siel_codecs.registry import PACKAGE_FOLDER
+from siel_codecs.schema.below import leaves, static_bytes
 from siel_codecs.schema.load import SameAs, load_text, parse_text
-from siel_codecs.schema.model import (
-    MAX_NUMERATOR,
-    MAX_PAYLOAD_BYTES,
-    Device,
-    Lookahead,
-    Message,
-    Number,
-    leaves,
-    static_bytes,
-)
+from siel_codecs.schema.model import MAX_NUMERATOR, MAX_PAYLOAD_BYTES, Device, Lookahead, Message, Number
 
 RICH = """
 title = "Everything"

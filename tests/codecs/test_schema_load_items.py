@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from siel_codecs.schema.below import names, static_bits
 from siel_codecs.schema.load import load_text
 from siel_codecs.schema.model import (
     Arm,
@@ -19,8 +20,6 @@ from siel_codecs.schema.model import (
     Switch,
     Tlv,
     Word,
-    names,
-    static_bits,
 )
 
 

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 
 from random_schemas import devices
 from siel_codecs import registry
+from siel_codecs.schema.below import names
 from siel_codecs.schema.load import load_text
-from siel_codecs.schema.model import Device, names
+from siel_codecs.schema.model import Device
 from siel_codecs.schema.to_construct import Reference
 from siel_codecs.schema.to_docs import emit_markdown
 from siel_codecs.schema.to_docs.trace import trace

@@ -12,8 +12,9 @@ from random_schemas import devices
 from siel_codecs import registry
 from siel_codecs.codec import SchemaCodec, as_ts013
 from siel_codecs.errors import PayloadError
+from siel_codecs.schema.below import names
 from siel_codecs.schema.load import load_text
-from siel_codecs.schema.model import CHANNEL, Choice, Number, Switch, Tlv, names
+from siel_codecs.schema.model import CHANNEL, Choice, Number, Switch, Tlv
 from siel_codecs.schema.to_vectors import RECV_MS, Vector, vectors, vectors_json
 from siel_codecs.schema.wire import Layout, Plan, unused
 

@@ -7,7 +7,8 @@ import random
 from typing import Any
 
 from siel_codecs.codec import Decoded, SchemaCodec
-from siel_codecs.schema.model import CHANNEL, Choice, Constant, Device, Number, leaves, static_bytes
+from siel_codecs.schema.below import leaves, static_bytes
+from siel_codecs.schema.model import CHANNEL, Choice, Constant, Device, Number
 
 
 def seeds(device: Device) -> list[tuple[str, int, bytes]]:

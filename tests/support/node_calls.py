@@ -6,7 +6,8 @@ from fractions import Fraction
 from typing import Any
 
 from node_schemas import step_of
-from siel_codecs.schema.model import Choice, Device, Message, Number, Repeat, leaves, names
+from siel_codecs.schema.below import leaves, names
+from siel_codecs.schema.model import Choice, Device, Message, Number, Repeat
 from siel_codecs.schema.to_micropython import argument_names, emit_encoder, sent_messages
 from siel_codecs.schema.to_micropython.plan import walk
 

@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from siel_codecs.schema.below import static_bits
 from siel_codecs.schema.model import (
     Absent,
     Arm,
@@ -27,7 +28,6 @@ from siel_codecs.schema.model import (
     Special,
     Switch,
     Word,
-    static_bits,
 )
 
 

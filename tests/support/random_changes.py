@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from siel_codecs.schema import model
+from siel_codecs.schema import below, model
 from siel_codecs.schema.model import (
     CHANNEL,
     Absent,
@@ -84,7 +84,7 @@ class Maker:
         return [self.leaf() for _ in range(self.draw.randrange(1, most))]
 
     def padded(self, items: list[Item]) -> list[Item]:
-        bits = model.static_bits(tuple(items)) or 0
+        bits = below.static_bits(tuple(items)) or 0
         return [*items, Reserved(-bits % 8)] if bits % 8 else items
 
     def switch(self) -> list[Item]:
@@ -210,7 +210,7 @@ def _change_item(maker: Maker, item: Item) -> Sequence[Item]:  # noqa: PLR0911, 
         if kind == 0:
             return list(item.leaves)  # the other byte order
         leaves = change_items(maker, item.leaves)
-        bits = model.static_bits(leaves)
+        bits = below.static_bits(leaves)
         return [replace(item, leaves=leaves)] if bits == item.bits else [item]
     if isinstance(item, Switch):
         index = draw.randrange(len(item.arms))
@@ -261,7 +261,7 @@ def on_bytes(items: tuple[Item, ...]) -> tuple[Item, ...]:
     """Put reserved bits before what has to begin on a byte."""
     found: list[Item] = []
     for item in items:
-        at = model.static_bits(tuple(found)) or 0
+        at = below.static_bits(tuple(found)) or 0
         if isinstance(item, Opaque | Word | Tlv) and at % 8:
             found.append(Reserved(-at % 8))
         found.append(item)
@@ -301,13 +301,13 @@ def change_leaf(maker: Maker, device: Device) -> Device:
         (n, m)
         for n, port in enumerate(device.ports)
         for m, message in enumerate(port.messages)
-        if any(isinstance(leaf, Number | Choice | Reserved) for leaf in model.leaves(message.items))
+        if any(isinstance(leaf, Number | Choice | Reserved) for leaf in below.leaves(message.items))
     ]
     if not places:
         return device
     n, m = maker.draw.choice(places)
     message = device.ports[n].messages[m]
-    count = sum(isinstance(leaf, Number | Choice | Reserved) for leaf in model.leaves(message.items))
+    count = sum(isinstance(leaf, Number | Choice | Reserved) for leaf in below.leaves(message.items))
     turn = _Turn(maker, steering, maker.draw.randrange(count))
     fresh = replace(message, items=tuple(map(turn.item, message.items)))
     messages = (*device.ports[n].messages[:m], fresh, *device.ports[n].messages[m + 1 :])

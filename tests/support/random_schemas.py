@@ -12,6 +12,7 @@ from typing import Any, Literal
 from hypothesis import strategies as st
 
 from random_readings import REASONS, payloads, readings
+from siel_codecs.schema.below import static_bits
 from siel_codecs.schema.model import (
     CHANNEL,
     Absent,
@@ -39,7 +40,6 @@ from siel_codecs.schema.model import (
     Tlv,
     Unit,
     Word,
-    static_bits,
 )
 
 __all__ = ["devices", "messages", "payloads", "ports", "readings"]

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from siel_codecs.schema import model
+from siel_codecs.schema import below, model
 from siel_codecs.schema.model import Item, Leaf, Repeat, Samples, Switch, Tlv, Word
 
 _MAX_BITS: Final = 8 * model.MAX_PAYLOAD_BYTES
@@ -31,7 +31,7 @@ def spans(message: model.Message, end: End) -> list[Span]:
     has each of them once. Never more bits than MAX_PAYLOAD_BYTES hold.
     """
     bits = {
-        leaf.name: leaf.bits for leaf in model.leaves(message.items) if isinstance(leaf, model.Control | model.Choice)
+        leaf.name: leaf.bits for leaf in below.leaves(message.items) if isinstance(leaf, model.Control | model.Choice)
     }
     return _bounded(_walk(message.items, {}, _Chooser(end, bits)))
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import cbor2
 import msgspec
 
-from siel_codecs.schema.model import CHANNEL, Number, leaves
+from siel_codecs.schema.below import leaves
+from siel_codecs.schema.model import CHANNEL, Number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

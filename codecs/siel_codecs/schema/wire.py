@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from siel_codecs.schema.below import static_bits
 from siel_codecs.schema.model import (
     Choice,
     Constant,
@@ -24,7 +25,6 @@ from siel_codecs.schema.model import (
     Switch,
     Tlv,
     Word,
-    static_bits,
 )
 
 if TYPE_CHECKING:

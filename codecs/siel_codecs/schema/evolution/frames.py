@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from typing import Final
 
-from siel_codecs.schema import model, wire
+from siel_codecs.schema import below, model, wire
 from siel_codecs.schema.evolution.codes import pieces
 from siel_codecs.schema.model import Choice, Control, Leaf, Message, Number, Opaque
 
@@ -42,7 +42,7 @@ def frames(message: Message, hints: dict[str, list[int]], seed: int = 0) -> Iter
 def boundaries(message: Message) -> dict[str, list[int]]:
     """Return by name the codes at which the meaning of a field changes, and those beside them."""
     found: dict[str, list[int]] = {}
-    for leaf in model.leaves(message.items):
+    for leaf in below.leaves(message.items):
         if isinstance(leaf, Number | Choice):
             ends = [raw - piece.shift for piece in pieces(leaf) for raw in (piece.low, piece.high)]
             near = dict.fromkeys(code + beside for code in ends for beside in (0, -1, 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from siel_codecs.schema import model
+from siel_codecs.schema import below
 from siel_codecs.schema.evolution.codes import DATA, Kind, title
 from siel_codecs.schema.evolution.run import Source, Token, tokens
 from siel_codecs.schema.model import Arm, Item, Lookahead, Repeat, Samples, Step, Switch, Tlv
@@ -76,7 +76,7 @@ def same_step(one: int | Step, other: int | Step) -> bool:
 
 def first_name(items: tuple[Item, ...]) -> str:
     """Return the name of the first data below ``items``, empty where there is none."""
-    found = (leaf.name for leaf in model.leaves(items) if isinstance(leaf, DATA) and not leaf.name.startswith("_"))
+    found = (leaf.name for leaf in below.leaves(items) if isinstance(leaf, DATA) and not leaf.name.startswith("_"))
     return next(found, "")
 
 

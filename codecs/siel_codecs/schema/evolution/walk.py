@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from siel_codecs.schema import model
+from siel_codecs.schema import below, model
 from siel_codecs.schema.evolution.codes import Break, Reading
 from siel_codecs.schema.evolution.run import Known, Of, Sender, Source, Token, compare, sent_codes
 from siel_codecs.schema.evolution.side import (
@@ -56,9 +56,9 @@ def first_source(sent: Message, bits: int) -> Source:
 class _Walk:
     def __init__(self, sent: Message, read: Message) -> None:
         self._read = read
-        self._names = set(model.names(read.items))
+        self._names = set(below.names(read.items))
         self._leaves = {
-            leaf.name: leaf for leaf in model.leaves(sent.items) if isinstance(leaf, model.Control | model.Choice)
+            leaf.name: leaf for leaf in below.leaves(sent.items) if isinstance(leaf, model.Control | model.Choice)
         }
         self._ahead_sent: dict[str, Lookahead] = {}
         self._ahead_read: dict[str, Lookahead] = {}
@@ -93,7 +93,7 @@ class _Walk:
                     yield found_break
             if stop:
                 return
-            size = None if one is None else model.static_bits((one,))
+            size = None if one is None else below.static_bits((one,))
             base = base + length + size if base is not None and size is not None else None
 
     def _sent_run(self, sent: Side, fields: Sent) -> tuple[list[Token], int]:

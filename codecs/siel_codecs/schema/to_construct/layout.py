@@ -15,6 +15,7 @@ import construct as c
 from construct.lib import bits2bytes, swapbytesinbits
 
 from siel_codecs.schema import words
+from siel_codecs.schema.below import static_bits
 from siel_codecs.schema.model import (
     Constant,
     Entry,
@@ -29,7 +30,6 @@ from siel_codecs.schema.model import (
     Switch,
     Tlv,
     Word,
-    static_bits,
 )
 
 if TYPE_CHECKING:

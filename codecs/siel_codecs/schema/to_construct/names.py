@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from siel_codecs.schema.model import CHANNEL, Entry, Item, Repeat, Samples, Switch, Tlv, names
+from siel_codecs.schema.below import names
+from siel_codecs.schema.model import CHANNEL, Entry, Item, Repeat, Samples, Switch, Tlv
 
 
 def channel_of(template: str, name: str) -> int | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from siel_codecs.codec import Decoded, Sample
 from siel_codecs.schema import words
+from siel_codecs.schema.below import leaves
 from siel_codecs.schema.model import (
     CHANNEL,
     Absent,
@@ -22,7 +23,6 @@ from siel_codecs.schema.model import (
     Switch,
     Tlv,
     Word,
-    leaves,
 )
 
 if TYPE_CHECKING:

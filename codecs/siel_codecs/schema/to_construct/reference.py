@@ -16,7 +16,8 @@ from construct.lib import bits2bytes, bytes2bits
 from siel_codecs.codec import Decoded, Downlink, failed
 from siel_codecs.errors import PayloadError
 from siel_codecs.schema import words
-from siel_codecs.schema.model import MAX_PAYLOAD_BYTES, Message, Port, names, static_bytes
+from siel_codecs.schema.below import names, static_bytes
+from siel_codecs.schema.model import MAX_PAYLOAD_BYTES, Message, Port
 from siel_codecs.schema.to_construct.layout import RefusedError, items
 from siel_codecs.schema.to_construct.read import Reader, units_of
 from siel_codecs.schema.to_construct.values import exact, half_away_from_zero

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from siel_codecs.errors import PayloadError
 from siel_codecs.schema import words
+from siel_codecs.schema.below import leaves, names
 from siel_codecs.schema.model import (
     CHANNEL,
     MAX_PAYLOAD_BYTES,
@@ -28,8 +29,6 @@ from siel_codecs.schema.model import (
     Switch,
     Tlv,
     Word,
-    leaves,
-    names,
 )
 from siel_codecs.schema.to_construct.layout import Found
 from siel_codecs.schema.to_construct.names import (

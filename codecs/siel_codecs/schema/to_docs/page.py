@@ -7,18 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from siel_codecs.codec import as_ts013
-from siel_codecs.schema.model import (
-    Constant,
-    Lookahead,
-    Repeat,
-    Samples,
-    Switch,
-    Tlv,
-    Word,
-    leaves,
-    static_bits,
-    static_bytes,
-)
+from siel_codecs.schema.below import leaves, static_bits, static_bytes
+from siel_codecs.schema.model import Constant, Lookahead, Repeat, Samples, Switch, Tlv, Word
 from siel_codecs.schema.to_construct.reference import Reference
 from siel_codecs.schema.to_docs.bitmap import bit_map
 from siel_codecs.schema.to_docs.text import (

@@ -6,6 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
+from siel_codecs.schema.below import static_bits
 from siel_codecs.schema.model import (
     Choice,
     Constant,
@@ -19,7 +20,6 @@ from siel_codecs.schema.model import (
     Switch,
     Tlv,
     Word,
-    static_bits,
 )
 from siel_codecs.schema.rules import word
 from siel_codecs.schema.to_senml import exact

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from siel_codecs.schema.model import Repeat, Samples, Switch, Tlv, static_bits
+from siel_codecs.schema.below import static_bits
+from siel_codecs.schema.model import Repeat, Samples, Switch, Tlv
 from siel_codecs.schema.to_javascript.text import Script, bits_at, bits_of, identifier
 
 if TYPE_CHECKING:

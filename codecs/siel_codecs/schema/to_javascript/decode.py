@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from siel_codecs.schema import words
+from siel_codecs.schema.below import static_bits
 from siel_codecs.schema.model import (
     Choice,
     Constant,
@@ -19,7 +20,6 @@ from siel_codecs.schema.model import (
     Switch,
     Tlv,
     Word,
-    static_bits,
 )
 from siel_codecs.schema.to_javascript.cursor import SHORT, Place, plus
 from siel_codecs.schema.to_javascript.lists import ListDecoder

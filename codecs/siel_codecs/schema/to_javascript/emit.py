@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from siel_codecs.errors import EmitError
 from siel_codecs.schema import words
-from siel_codecs.schema.model import Constant, names
+from siel_codecs.schema.below import names
+from siel_codecs.schema.model import Constant
 from siel_codecs.schema.to_javascript.cursor import SHORT
 from siel_codecs.schema.to_javascript.decode import emit_decoder, has_series
 from siel_codecs.schema.to_javascript.encode import emit_encoder

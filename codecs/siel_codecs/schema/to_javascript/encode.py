@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from siel_codecs.errors import EmitError
 from siel_codecs.schema import words
+from siel_codecs.schema.below import leaves, names, static_bits
 from siel_codecs.schema.model import (
     MAX_PAYLOAD_BYTES,
     MAX_SAMPLES,
@@ -26,9 +27,6 @@ from siel_codecs.schema.model import (
     Switch,
     Tlv,
     Word,
-    leaves,
-    names,
-    static_bits,
 )
 from siel_codecs.schema.to_javascript.text import (
     INT_BITS,

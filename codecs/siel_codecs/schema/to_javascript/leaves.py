@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from siel_codecs.errors import EmitError
 from siel_codecs.schema import words
-from siel_codecs.schema.model import CHANNEL, Absent, Choice, Constant, Control, Number, Opaque, Reserved, static_bits
+from siel_codecs.schema.below import static_bits
+from siel_codecs.schema.model import CHANNEL, Absent, Choice, Constant, Control, Number, Opaque, Reserved
 from siel_codecs.schema.to_javascript.cursor import SHORT, Cursor, Place, plus
 from siel_codecs.schema.to_javascript.text import TARGET, Part, bits_of, joined, literal, member, plain, say, text
 

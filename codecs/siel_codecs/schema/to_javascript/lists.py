@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from siel_codecs.errors import EmitError
 from siel_codecs.schema import words
-from siel_codecs.schema.model import MAX_SAMPLES, Number, Repeat, Reserved, Samples, Tlv, static_bits
+from siel_codecs.schema.below import static_bits
+from siel_codecs.schema.model import MAX_SAMPLES, Number, Repeat, Reserved, Samples, Tlv
 from siel_codecs.schema.to_javascript.cursor import SHORT, Place
 from siel_codecs.schema.to_javascript.leaves import MAX_EXACT, LeafDecoder, Sink, between
 from siel_codecs.schema.to_javascript.text import TARGET, say, text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from siel_codecs.schema.below import names, static_bytes
 from siel_codecs.schema.model import (
     Absent,
     Choice,
@@ -17,8 +18,6 @@ from siel_codecs.schema.model import (
     Switch,
     Tlv,
     Word,
-    names,
-    static_bytes,
 )
 from siel_codecs.schema.to_micropython.numbers import CannotEmitError, growing
 from siel_codecs.schema.to_micropython.plan import Plan, walk

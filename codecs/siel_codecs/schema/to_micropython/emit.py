@@ -10,8 +10,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from siel_codecs.errors import EmitError
+from siel_codecs.schema.below import leaves
 from siel_codecs.schema.extent import size_bytes, spans
-from siel_codecs.schema.model import Absent, Choice, Number, leaves
+from siel_codecs.schema.model import Absent, Choice, Number
 from siel_codecs.schema.to_micropython.decode import GET, Decoder
 from siel_codecs.schema.to_micropython.encode import PUT, Encoder
 from siel_codecs.schema.to_micropython.numbers import CannotEmitError, argument

@@ -7,20 +7,8 @@ from dataclasses import dataclass, field
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Final
 
-from siel_codecs.schema.model import (
-    Absent,
-    Choice,
-    Control,
-    Number,
-    Opaque,
-    Repeat,
-    Samples,
-    Switch,
-    Tlv,
-    Word,
-    leaves,
-    names,
-)
+from siel_codecs.schema.below import leaves, names
+from siel_codecs.schema.model import Absent, Choice, Control, Number, Opaque, Repeat, Samples, Switch, Tlv, Word
 from siel_codecs.schema.to_micropython.numbers import CannotEmitError, argument, node_step
 from siel_codecs.schema.to_micropython.text import SMALL_INT_BITS
 

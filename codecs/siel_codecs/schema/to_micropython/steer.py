@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from siel_codecs.schema.model import names
+from siel_codecs.schema.below import names
 from siel_codecs.schema.to_micropython.codes import refusal
 from siel_codecs.schema.to_micropython.text import is_none_of
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from siel_codecs.errors import EmitError
 from siel_codecs.schema import words
+from siel_codecs.schema.below import leaves, static_bytes
 from siel_codecs.schema.model import (
     CHANNEL,
     Choice,
@@ -29,8 +30,6 @@ from siel_codecs.schema.model import (
     Switch,
     Tlv,
     Word,
-    leaves,
-    static_bytes,
 )
 from siel_codecs.schema.to_python.place import Cursor, Place, Sink, big_endian, meet, move, shown_signed
 from siel_codecs.schema.to_python.series import repeat, samples, tlv

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from siel_codecs.schema import words
-from siel_codecs.schema.model import Message, Port, names
+from siel_codecs.schema.below import names
+from siel_codecs.schema.model import Message, Port
 from siel_codecs.schema.to_python.decode import MessageDecoder
 from siel_codecs.schema.to_python.encode import MessageEncoder
 from siel_codecs.schema.to_python.text import Code, Lines, filled

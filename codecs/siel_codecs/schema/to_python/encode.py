@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from siel_codecs.errors import EmitError
 from siel_codecs.schema import words
+from siel_codecs.schema.below import leaves, names, static_bits, static_bytes
 from siel_codecs.schema.model import (
     CHANNEL,
     MAX_PAYLOAD_BYTES,
@@ -30,10 +31,6 @@ from siel_codecs.schema.model import (
     Switch,
     Tlv,
     Word,
-    leaves,
-    names,
-    static_bits,
-    static_bytes,
 )
 from siel_codecs.schema.to_python.decode import inside
 from siel_codecs.schema.to_python.encode_series import samples, tlv

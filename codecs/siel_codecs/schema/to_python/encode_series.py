@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from siel_codecs.schema.model import (
-    CHANNEL,
-    MAX_PAYLOAD_BYTES,
-    MAX_SAMPLES,
-    Entry,
-    Number,
-    Reserved,
-    Samples,
-    Tlv,
-    names,
-    static_bits,
-)
+from siel_codecs.schema.below import names, static_bits
+from siel_codecs.schema.model import CHANNEL, MAX_PAYLOAD_BYTES, MAX_SAMPLES, Entry, Number, Reserved, Samples, Tlv
 from siel_codecs.schema.to_python.text import Code
 
 if TYPE_CHECKING:

@@ -6,18 +6,8 @@ from typing import TYPE_CHECKING
 
 from siel_codecs.errors import EmitError
 from siel_codecs.schema import words
-from siel_codecs.schema.model import (
-    CHANNEL,
-    Entry,
-    Number,
-    Repeat,
-    Reserved,
-    Samples,
-    SeriesLeaf,
-    Tlv,
-    names,
-    static_bits,
-)
+from siel_codecs.schema.below import names, static_bits
+from siel_codecs.schema.model import CHANNEL, Entry, Number, Repeat, Reserved, Samples, SeriesLeaf, Tlv
 from siel_codecs.schema.to_python.place import Place, Sink, shown_signed
 from siel_codecs.schema.to_python.text import Code, filled, joined, with_channel
 from siel_codecs.schema.to_python.values import store

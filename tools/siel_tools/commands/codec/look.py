@@ -221,7 +221,7 @@ def description(device: model.Device) -> dict[str, Any]:
     """Return all of what a schema says as a JSON document."""
     import msgspec
 
-    from siel_codecs.schema import extent, model
+    from siel_codecs.schema import below, extent
 
     def message(port: model.Port, each: model.Message) -> dict[str, Any]:
         return {
@@ -234,7 +234,7 @@ def description(device: model.Device) -> dict[str, Any]:
             "largest_bytes": extent.size_bytes(extent.spans(each, "largest")),
             "extra": each.extra,
             "items": msgspec.to_builtins(each.items, enc_hook=str),
-            "fields": [_field(leaf) for leaf in model.leaves(each.items) if _is_data(leaf)],
+            "fields": [_field(leaf) for leaf in below.leaves(each.items) if _is_data(leaf)],
         }
 
     return {

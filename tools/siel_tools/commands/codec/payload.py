@@ -166,10 +166,10 @@ def _when(time_ms: int | None, age_ms: int | None) -> str:
 
 
 def _tell_saturation(codec: SchemaCodec, f_port: int, payload: bytes, data: dict[str, Any]) -> None:
-    from siel_codecs.schema import model
+    from siel_codecs.schema import below, model
 
     sent = codec.decode(f_port, payload)
-    leaves = [leaf for _, message in codec.device.uplinks() for leaf in model.leaves(message.items)]
+    leaves = [leaf for _, message in codec.device.uplinks() for leaf in below.leaves(message.items)]
     numbers: dict[str, Number] = {leaf.name: leaf for leaf in leaves if isinstance(leaf, model.Number)}
     for name, asked in data.items():
         number = numbers.get(name)
