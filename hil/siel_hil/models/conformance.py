@@ -7,7 +7,7 @@ that does not hold.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from siel_hil.errors import HilError
 from siel_hil.medium import Medium
@@ -140,6 +140,12 @@ class Probe:
         return -rssi / 2, (snr - 256 if snr > 127 else snr) / 4, -signal / 2  # noqa: PLR2004 - a signed byte
 
 
+class InAir(Protocol):
+    """Whatever has its chip in a medium."""
+
+    medium: Medium
+
+
 class Beacon:
     """A transmitter without a chip at a chosen signal strength, to try a receiver with.
 
@@ -148,7 +154,7 @@ class Beacon:
         snr_db: How strong its frames are at the origin, over the noise of 125 kHz.
     """
 
-    def __init__(self, probe: Probe, snr_db: float = 10.0, name: str = "beacon") -> None:
+    def __init__(self, probe: InAir, snr_db: float = 10.0, name: str = "beacon") -> None:
         self.medium = probe.medium
         self.station = Station(name, "node", (1000.0, 0.0))
         self.power_dbm = noise_dbm(125_000) + snr_db + probe.medium.path_loss.at(1000.0)
