@@ -6,12 +6,13 @@ import os
 from . import fault
 from . import mac as actions
 from ._compat import const, sleep_us, ticks_add, ticks_diff, ticks_ms, ticks_us
+from .duty_cycle import WINDOW_S
 from .identity import IdentityError, load
 from .lora import airtime_us, symbol_time_us
 from .port.wait import Waiter
 from .radio.sx126x import NONE, RX_DONE, TX_DONE, RadioError
 from .record import Record
-from .region_eu868 import DATA_RATES
+from .region_eu868 import DATA_RATES, MAX_CHANNELS, MAX_PAYLOAD_BYTES, SUB_BANDS, sub_band
 from .state import State
 
 # mypy's eyes only: the compiler drops the branch
@@ -34,9 +35,8 @@ _START_JITTER_MS = const(5000)
 # twentieth would be few frames' length: 2 s, but never more than a fifth.
 _JITTER_PERCENT = const(5)
 _JITTER_MS = const(2000)
-# After a fault, because the duty cycle's ledger is gone: even the longest frame, 2.8 s, is under 1 % of it, so a node
-# that fails over and over keeps the law and has DevNonces for months.
-_AFTER_FAULT_MS = const(300000)
+# How often a node that may not send stores its ledger: after a reset no time has passed since the last store.
+_LEDGER_MS = const(300000)
 _RETRY_MS = const(10000)
 _IDENTITY_RETRY_MS = const(60000)
 # Longest single wait: well inside half the period of any port's ticks
@@ -46,6 +46,8 @@ _FINAL_US = const(2000)
 # Beyond the longest the radio can take by itself
 _MARGIN_MS = const(100)
 _MAX_PAYLOAD_BYTES = const(51)
+# MHDR, DevAddr, FCtrl, FCnt, FPort, MIC
+_OVERHEAD_BYTES = const(13)
 
 
 class Clock:
@@ -67,12 +69,14 @@ def random_below(n: int) -> int:
 
 
 class Node:
-    # radio: port of radio/sx126x.py. waiter: a Waiter on the radio's flag. sensors: objects with read(readings).
+    # record, ledger: where the MAC's state and the duty cycle's ledger are kept. radio: port of radio/sx126x.py.
+    # waiter: a Waiter on the radio's flag. sensors: objects with read(readings).
     # on_downlink(f_port, payload): for whoever acts on what the network sends.
     def __init__(
         self,
         identity: "Identity",
         record: Record,
+        ledger: Record,
         radio: "Any",
         waiter: "Any",
         sensors: "list[Any]",
@@ -81,6 +85,7 @@ class Node:
     ) -> None:
         self._identity = identity
         self._record = record
+        self._ledger = ledger
         self._radio = radio
         self._waiter = waiter
         self._sensors = sensors
@@ -92,6 +97,9 @@ class Node:
         if stored:
             self.state.unpack(stored)
         self.mac = actions.Mac(identity, self.state, random)
+        spent = ledger.load()
+        if spent:
+            self.mac.duty_cycle.unpack(spent, self._clock.now_ms() // 1000)
         module, self._fields = CODECS[identity.codec]
         self._codec = __import__("siel_node.codec." + module, None, None, ("encode",))
         self._payload = bytearray(_MAX_PAYLOAD_BYTES)
@@ -107,8 +115,7 @@ class Node:
         self.log("start dev_eui=%s joined=%d dev_nonce=%d" % (self._identity.name, state.joined, state.dev_nonce))
         ended_by = fault.take()
         if ended_by:
-            self.log("after_fault pause_s=%d %s" % (_AFTER_FAULT_MS // 1000, ended_by))
-            self._wait_until(_AFTER_FAULT_MS)
+            self.log("after_fault %s" % ended_by)
         self._wait_until(self._clock.now_ms() + binascii.crc32(self._identity.dev_eui) % _START_JITTER_MS)
         self._start_radio()
         while True:
@@ -122,6 +129,25 @@ class Node:
             self.log("radio_fault %s" % error)
             self.mac.failed(self._clock.now_ms())
             self._start_radio()
+
+    def next_slot(self, payload_bytes: int) -> tuple[int, int]:
+        # For whoever plans: (seconds until the duty cycle of a channel lets an uplink of this size out, its share of
+        # that sub-band's hour in permille, rounded up); (-1, 0): never. The size must fit, see mac.room().
+        mac, state = self.mac, self.state
+        now_s = self._clock.now_ms() // 1000
+        # What the answers to MAC commands take
+        taken = MAX_PAYLOAD_BYTES[state.dr] - mac.room()
+        spent_us = airtime_us(*DATA_RATES[state.dr], _OVERHEAD_BYTES + taken + payload_bytes)
+        slot = (-1, 0)
+        for channel in range(MAX_CHANNELS):
+            if not state.channel_mask >> channel & 1:
+                continue
+            frequency_hz = state.channels_hz[channel]
+            wait_s = mac.duty_cycle.wait_s(now_s, frequency_hz, spent_us)
+            if wait_s >= 0 and (slot[0] < 0 or wait_s < slot[0]):
+                unit_us = SUB_BANDS[sub_band(frequency_hz)][2] * WINDOW_S
+                slot = (wait_s, (spent_us + unit_us - 1) // unit_us)
+        return slot
 
     def log(self, text: str) -> None:
         now_ms = self._clock.now_ms()
@@ -137,8 +163,16 @@ class Node:
             self.log("store_fault writes=%d" % self._record.writes)
             self._wait_until(self._clock.now_ms() + _RETRY_MS)
 
+    def _store_ledger(self) -> bool:
+        return self._ledger.save(self.mac.duty_cycle.pack(self._clock.now_ms() // 1000))
+
     def _transmit(self) -> None:
         mac = self.mac
+        if mac.duty_cycle.reserve(mac.tx_frequency_hz, mac.tx_airtime_us):
+            # Nothing goes on air whose airtime a reset would forget.
+            while not self._store_ledger():
+                self.log("store_fault ledger_writes=%d" % self._ledger.writes)
+                self._wait_until(self._clock.now_ms() + _RETRY_MS)
         kind = "join_request dev_nonce=%d" if mac.joining else "uplink f_cnt=%d"
         number = self.state.dev_nonce if mac.joining else self.state.f_cnt_up
         self.log(
@@ -203,7 +237,13 @@ class Node:
                 self._on_downlink(downlink.f_port, downlink.payload)
 
     def _wait_for_mac(self) -> None:
-        self._wait_until(self.mac.wake_ms)
+        end_ms = self._clock.now_ms() + _LEDGER_MS
+        if self.mac.wake_ms <= end_ms:
+            self._wait_until(self.mac.wake_ms)
+        else:
+            self._wait_until(end_ms)
+            if self._clock.now_ms() >= end_ms:
+                self._store_ledger()
 
     def _idle(self) -> None:
         if self._waiting_for_ack and not self.mac.acknowledged:
@@ -293,4 +333,4 @@ def _live(board: "dict[str, Any]", port: "Any") -> None:
         waiter.wait(_IDENTITY_RETRY_MS)
     radio = port.radio(board)
     waiter.add(radio.flag)
-    Node(identity, Record("/state"), radio, waiter, port.sensors(board)).run()
+    Node(identity, Record("/state"), Record("/ledger"), radio, waiter, port.sensors(board)).run()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import IO
 
 # More than any record of ours, so that a wrecked file system cannot exhaust the heap
-MAX_RECORD_BYTES = const(1024)
+MAX_RECORD_BYTES = const(2304)
 
 
 class Record:
