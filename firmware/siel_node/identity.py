@@ -10,9 +10,10 @@ TYPE_CHECKING = const(0)
 if TYPE_CHECKING:
     from typing import Any
 
-# In this order the values make the text that "crc" is the CRC-32 of; "confirmed" is the last item where it is present.
+# In this order the values make the text that "crc" is the CRC-32 of; of the optional ones those that are present, with
+# their name from the second on.
 _KEYS = ("dev_eui", "join_eui", "app_key", "join_dr", "interval_s", "codec")
-_OPTIONAL = "confirmed"
+_OPTIONAL = ("confirmed", "adr")
 
 MAX_IDENTITY_BYTES = const(1024)
 MIN_INTERVAL_S = const(5)
@@ -26,6 +27,7 @@ class IdentityError(ValueError):
 
 class Identity:
     # dev_eui, join_eui: 8 bytes in wire order (reversed). confirmed: every N-th uplink asks for an acknowledgement.
+    # adr: the network may steer data rate and power; not where its radios hear one spreading factor only.
     def __init__(self, values: "dict[str, Any]") -> None:
         self.name = values["dev_eui"]
         self.dev_eui = _reversed(values["dev_eui"])
@@ -34,7 +36,8 @@ class Identity:
         self.join_dr: int = values["join_dr"]
         self.interval_s: int = values["interval_s"]
         self.codec: str = values["codec"]
-        self.confirmed: int = values.get(_OPTIONAL, 0)
+        self.confirmed: int = values.get("confirmed", 0)
+        self.adr: bool = values.get("adr", 0) == 1
         # Tells identities apart in the node's own store: another key is another device
         self.tag = binascii.crc32(self.dev_eui + self.join_eui + self.app_key)
 
@@ -71,7 +74,8 @@ def check(values: "Any") -> str | None:
     for key, low, high in (
         ("join_dr", 0, region.MAX_JOIN_DR),
         ("interval_s", MIN_INTERVAL_S, MAX_INTERVAL_S),
-        (_OPTIONAL, 0, 65535),
+        ("confirmed", 0, 65535),
+        ("adr", 0, 1),
     ):
         value = values.get(key, 0)
         if key in values and (not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high):
@@ -91,8 +95,11 @@ def seal(values: "dict[str, Any]") -> "dict[str, Any]":
 
 
 def _crc(values: "dict[str, Any]") -> str:
-    keys = _KEYS + (_OPTIONAL,) if _OPTIONAL in values else _KEYS
-    return "%08x" % binascii.crc32(",".join([str(values[key]) for key in keys]).encode())
+    parts = [str(values[key]) for key in _KEYS]
+    for key in _OPTIONAL:
+        if key in values:
+            parts.append(("" if key == "confirmed" else key) + str(values[key]))
+    return "%08x" % binascii.crc32(",".join(parts).encode())
 
 
 def _is_hex(text: "Any", length: int) -> bool:

@@ -17,6 +17,9 @@ from .crypto import Cipher
 from .duty_cycle import DutyCycle
 from .frame import (
     ACK,
+    ADR,
+    ADR_ACK_REQ,
+    MAX_F_OPTS_BYTES,
     MAX_FRAME_BYTES,
     Downlink,
     encode_join_request,
@@ -50,7 +53,6 @@ _RX2 = const(3)
 _MIN_RX_SYMBOLS = const(6)
 # From the command to open a window until the receiver listens
 _WAKE_US = const(1000)
-_JOIN_CHANNELS = const(7)
 # Pause between join-requests, both together: at random in this range, and the airtime times the factor of the
 # time since the first one. Source of the budgets: TS001-1.0.4 chapter 7: 36 s of airtime in the first hour, 36 s in the
 # ten after it, 8.7 s a day from then on; the factors leave room for one request more than fits.
@@ -60,6 +62,9 @@ _HOUR_MS = const(3600000)
 # RETRANSMIT_TIMEOUT is 2 s +/- 1 s. Source: RP002-1.0.4 2.3
 _REPEAT_MS = const(1000)
 _REPEAT_SPREAD_MS = const(2000)
+# Source: RP002-1.0.4 2.3
+_ADR_ACK_LIMIT = const(64)
+_ADR_ACK_DELAY = const(32)
 _F_CNT_END = const(0xFFFF0000)
 _DAY_MS = const(86400000)
 
@@ -86,7 +91,19 @@ class Mac:
         self._identity = identity
         self._random = random
         self._app_key = Cipher(identity.app_key)
-        self._answers = mac_commands.Answers()
+        self.answers = mac_commands.Answers()
+        # What the application wants to ask the network, and what the last uplink asked
+        self._requests = b""
+        self.asked = b""
+        # What the network said to it: None before. time: (GPS seconds, now_ms when that second began)
+        self.link_margin_db: int | None = None
+        self.gateways: int | None = None
+        self.time: tuple[int, int] | None = None
+        self.sent_ms = 0
+        # Whether the network may steer data rate and power by the ADR bit
+        self.adr = identity.adr
+        # End of the silence that DutyCycleReq demands
+        self._off_until_ms = 0
         self._ack_due = False
         self._phase = _FREE
         self._joining = False
@@ -98,6 +115,7 @@ class Mac:
         # Channel masks: those that had their turn, and the last one
         self._used = 0
         self._last = 0
+        self._channel = 0
         self._buffer = bytearray(MAX_FRAME_BYTES)
         self._length = 0
         # What the actions need
@@ -143,26 +161,44 @@ class Mac:
 
     def room(self) -> int:
         # Bytes of application payload that the next uplink can carry.
-        return region.MAX_PAYLOAD_BYTES[self.state.dr] - len(self._answers.data)
+        return region.MAX_PAYLOAD_BYTES[self.state.dr] - len(self.answers.data)
+
+    def ask_link_check(self) -> None:
+        # With the next uplink that has a byte to spare; the answer is in link_margin_db and gateways.
+        self._ask(mac_commands.LINK_CHECK)
+
+    def ask_time(self) -> None:
+        # The same; the answer is in time.
+        self._ask(mac_commands.DEVICE_TIME)
 
     def send(self, f_port: int, payload: bytes | bytearray | memoryview, confirmed: bool = False) -> bool:
         # Takes an uplink; False when the last action was not IDLE or the payload is longer than room().
         state = self.state
-        if self._phase != _FREE or not state.joined or len(payload) > self.room():
+        spare = self.room() - len(payload)
+        if self._phase != _FREE or not state.joined or spare < 0:
             return False
+        answers = self.answers.data
+        spare = min(spare, MAX_F_OPTS_BYTES - len(answers))
+        self.asked = self._requests[:spare]
+        self._requests = self._requests[spare:]
+        f_ctrl = ACK if self._ack_due else 0
+        if self.adr:
+            f_ctrl |= ADR
+            if state.adr_ack_cnt >= _ADR_ACK_LIMIT:
+                f_ctrl |= ADR_ACK_REQ
         self._length = encode_uplink(
             self._buffer,
             confirmed,
             state.dev_addr,
-            ACK if self._ack_due else 0,
+            f_ctrl,
             state.next_f_cnt_up(),
-            self._answers.data,
+            answers + self.asked,
             f_port,
             payload,
             self._nwk,
             self._app,
         )
-        self._answers.clear()
+        self.answers.restart(state.sticky)
         self._ack_due = False
         self._joining = False
         self.acknowledged = False if confirmed else None
@@ -172,6 +208,9 @@ class Mac:
     def sent(self, now_ms: int) -> None:
         # The transmission is over; windows count from its end.
         self.duty_cycle.spend(now_ms // 1000, self.tx_frequency_hz, self.tx_airtime_us)
+        # Source: TS001-1.0.4 5.3: the share of the time that is left for silence
+        self._off_until_ms = now_ms + (self.tx_airtime_us // 1000 + 1) * ((1 << self.state.max_duty_cycle) - 1)
+        self.sent_ms = now_ms
         self._attempts += 1
         self._phase = _RX1
 
@@ -201,6 +240,10 @@ class Mac:
         self._phase = _FREE
         return True
 
+    def _ask(self, cid: int) -> None:
+        if cid not in self._requests:
+            self._requests += bytes((cid,))
+
     def _make_ready(self, dr: int) -> None:
         self._attempts = 0
         self._not_before_ms = 0
@@ -229,11 +272,16 @@ class Mac:
         return PERSIST
 
     def _transmit(self, now_ms: int) -> int:
-        if now_ms < self._not_before_ms:
-            self.wake_ms = self._not_before_ms
+        start_ms = self._not_before_ms
+        if self._off_until_ms > start_ms:
+            if self._attempts:
+                return self._give_up(now_ms)
+            start_ms = self._off_until_ms
+        if now_ms < start_ms:
+            self.wake_ms = start_ms
             return WAIT
         state = self.state
-        mask = _JOIN_CHANNELS if self._joining else state.channel_mask
+        mask = region.DEFAULT_CHANNELS if self._joining else state.channels_for(self.tx_dr, state.channel_mask)
         free = 0
         wait_s = -1
         for channel in range(region.MAX_CHANNELS):
@@ -245,18 +293,22 @@ class Mac:
             elif wait_s < 0 or 0 < seconds < wait_s:
                 wait_s = seconds
         if not free:
-            # A repeat is not worth a wait; what exceeds every budget never goes out.
             if self._attempts or wait_s < 0:
-                self._attempts = state.nb_trans
-                self._exchange_ends(now_ms)
-                return self.step(now_ms)
+                return self._give_up(now_ms)
             self.wake_ms = now_ms + wait_s * 1000
             return WAIT
-        self.tx_frequency_hz = state.channels_hz[self._pick(free)]
+        self._channel = self._pick(free)
+        self.tx_frequency_hz = state.channels_hz[self._channel]
         self.tx_power_dbm = region.MAX_EIRP_DBM - (0 if self._joining else 2 * state.tx_power)
         if self._joining:
             self._pause_join(now_ms)
         return TRANSMIT
+
+    def _give_up(self, now_ms: int) -> int:
+        # A repeat is not worth a wait for a budget; what exceeds every budget never goes out.
+        self._attempts = self.state.nb_trans
+        self._exchange_ends(now_ms)
+        return self.step(now_ms)
 
     def _pick(self, free: int) -> int:
         # A channel of the mask free (not 0), at random, but each has its turn before one has another.
@@ -293,6 +345,8 @@ class Mac:
         if self._phase == _RX1:
             delay_s = region.JOIN_ACCEPT_DELAY1_S if self._joining else state.rx_delay_s
             self.rx_frequency_hz = self.tx_frequency_hz
+            if not self._joining:
+                self.rx_frequency_hz = state.downlinks_hz[self._channel] or self.tx_frequency_hz
             self.rx_dr = region.rx1_dr(self.tx_dr, 0 if self._joining else state.rx1_dr_offset)
         else:
             delay_s = region.JOIN_ACCEPT_DELAY2_S if self._joining else state.rx_delay_s + 1
@@ -310,10 +364,30 @@ class Mac:
         elif self._attempts < self.state.nb_trans:
             self._phase = _READY
             self._not_before_ms = now_ms + _REPEAT_MS + self._random(_REPEAT_SPREAD_MS)
+        else:
+            self._unanswered()
+
+    def _unanswered(self) -> None:
+        # One more uplink without a downlink; what follows holds for the next. Source: TS001-1.0.4 4.3.1.1, table 9
+        state = self.state
+        state.adr_ack_cnt += 1
+        late = state.adr_ack_cnt - _ADR_ACK_LIMIT
+        if not self.adr or late < _ADR_ACK_DELAY or late % _ADR_ACK_DELAY:
+            return
+        if late == _ADR_ACK_DELAY:
+            state.tx_power = 0
+        elif state.dr:
+            state.dr -= 1
+        else:
+            state.nb_trans = 1
+            state.channel_mask |= region.DEFAULT_CHANNELS
+        state.settle()
+        state.dirty = True
 
     def _open_session(self) -> None:
         self._nwk = Cipher(self.state.nwk_s_key)
         self._app = Cipher(self.state.app_s_key)
+        self.answers.restart(self.state.sticky)
 
     def _join_accept(self, data: bytearray) -> bool:
         # Source: TS001-1.0.4 6.2.6. JoinNonce shall only grow, as TR001 recommends to servers: its MIC does not cover
@@ -338,8 +412,7 @@ class Mac:
         # CFList of type 0: five frequencies in 100 Hz for channels 3 to 7. Source: RP002-1.0.4 2.3.1
         if len(data) == 33 and data[28] == 0:
             for i in range(5):
-                at = 13 + 3 * i
-                frequency_hz = 100 * (data[at] | data[at + 1] << 8 | data[at + 2] << 16)
+                frequency_hz = region.frequency_hz(data, 13 + 3 * i)
                 if region.sub_band(frequency_hz) >= 0:
                     state.channels_hz[3 + i] = frequency_hz
             state.channel_mask = state.defined_channels()
@@ -347,7 +420,6 @@ class Mac:
         state.joined = True
         state.dirty = True
         self._open_session()
-        self._answers.clear()
         self._ack_due = False
         self._joining = False
         self._first_join_ms = -1
@@ -362,13 +434,16 @@ class Mac:
         if downlink is None:
             return False
         state.f_cnt_down = downlink.f_cnt + 1
+        state.adr_ack_cnt = 0
         state.dirty = True
         if downlink.f_ctrl & ACK and self.acknowledged is not None:
             self.acknowledged = True
         if downlink.confirmed:
             self._ack_due = True
         commands = downlink.f_opts if downlink.f_port else downlink.payload
-        mac_commands.handle(state, commands, self._answers, self.battery, (snr_x4 + 2) >> 2)
+        self.answers.restart(b"")
+        mac_commands.handle(self, commands, (snr_x4 + 2) >> 2)
+        state.sticky = self.answers.sticky()
         # Ports above 223 are reserved. Source: TS001-1.0.4 4.3.2
         if 0 < downlink.f_port < 224:
             self.downlink = downlink

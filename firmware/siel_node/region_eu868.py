@@ -21,6 +21,7 @@ DEFAULT_CHANNELS_HZ = (868100000, 868300000, 868500000)
 # The five that networks in Europe usually add by CFList
 USUAL_CHANNELS_HZ = (867100000, 867300000, 867500000, 867700000, 867900000)
 MAX_CHANNELS = const(16)
+DEFAULT_CHANNELS = const(7)
 RX2_FREQUENCY_HZ = const(869525000)
 RX2_DR = const(0)
 
@@ -50,6 +51,16 @@ def sub_band(frequency_hz: int, bands: tuple[tuple[int, int, int, int], ...] = S
         if band[0] <= frequency_hz < band[1]:
             return index
     return -1
+
+
+def frequency_hz(data: bytes | bytearray, at: int) -> int:
+    # What CFList and MAC commands give in 100 Hz, 24 bits.
+    return 100 * (data[at] | data[at + 1] << 8 | data[at + 2] << 16)
+
+
+def receivable(frequency_hz: int) -> bool:
+    # Inside the plan, where also what lies between the sub-bands may be listened to.
+    return 863000000 <= frequency_hz <= 870000000
 
 
 def rx1_dr(uplink_dr: int, rx1_dr_offset: int) -> int:

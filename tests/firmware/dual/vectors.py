@@ -4,8 +4,9 @@ import json
 import sys
 
 from tests.firmware.dual.cases import case, equal, run
+from tests.firmware.dual.network import identity, joined
 
-from siel_node import frame, lora, mac, region_eu868
+from siel_node import frame, lora, mac, mac_commands, region_eu868, state
 from siel_node._compat import aes
 from siel_node.crypto import DOWNLINK, UPLINK, Cipher
 
@@ -154,6 +155,64 @@ def fcnt_down() -> None:
             expected = 0 if row["last"] is None else row["last"] + 1
             full = -1 if row["full"] is None else row["full"]
             equal(frame.full_f_cnt(expected, row["wire"]), full, str(row))
+
+
+@case
+def mac_commands_and_answers() -> None:
+    for vector in vectors("mac"):
+        shell, _ = joined()
+        mac_commands.handle(shell.mac, unhex(vector["req"]), -15)
+        equal(shell.mac.answers.data, unhex(vector["ans"]), vector["id"])
+
+
+@case
+def adr_backoff() -> None:
+    for vector in vectors("adr_backoff"):
+        shell, server = joined(adr=1, join_dr=vector["start"]["dr"])
+        shell.state.tx_power = vector["start"]["tx_power"]
+        shell.state.nb_trans = vector["start"]["nb_trans"]
+        shell.state.channel_mask = 1
+        count = 0
+        for row in vector["rows"]:
+            while count <= row["cnt"]:
+                del shell.frames[:]
+                # so that no budget holds a repeat back
+                shell.now_ms += 600000
+                shell.exchange()
+                count += 1
+            _, _, dr, power_dbm, phy = shell.frames[0]
+            equal(server.uplink(phy, row["cnt"])[1], 0xC0 if row["adrackreq"] else 0x80, str(row))
+            equal((dr, power_dbm), (row["dr"], 16 - 2 * row.get("tx_power", 0)), str(row))
+            last = "channels" in row
+            equal(len(shell.frames), row["nb_trans"] if last else vector["start"]["nb_trans"], str(row))
+            equal(shell.state.channel_mask, 7 if last else 1, str(row))
+
+
+@case
+def join_backoff() -> None:
+    rows = vectors("join_backoff")[0]["rows"]
+    for dr in (0, 3, 5):
+        who = identity(join_dr=dr)
+        device = mac.Mac(who, state.State(who.tag), lambda n: 0)
+        now_ms = 0
+        sent: list[tuple[int, int]] = []
+        while now_ms < 48 * 3600000:
+            action = device.step(now_ms)
+            if action == mac.PERSIST:
+                device.state.dirty = False
+            elif action == mac.TRANSMIT:
+                sent.append((now_ms, device.tx_airtime_us // 1000 + 1))
+                device.sent(now_ms)
+            elif action == mac.LISTEN:
+                device.silent(now_ms + 6200)
+            else:
+                now_ms = device.wake_ms
+        for row in rows:
+            end_ms = (row["to_h"] or 48) * 3600000
+            part = [item for item in sent if row["from_h"] * 3600000 <= item[0] < end_ms]
+            for first, _ in part:
+                spent = sum([ms for at, ms in part if first <= at < first + row["per_h"] * 3600000])
+                equal(spent <= row["max_airtime_ms"], True, f"dr {dr} {row}")
 
 
 @case
