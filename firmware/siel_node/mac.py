@@ -65,6 +65,13 @@ _REPEAT_SPREAD_MS = const(2000)
 # Source: RP002-1.0.4 2.3
 _ADR_ACK_LIMIT = const(64)
 _ADR_ACK_DELAY = const(32)
+# Without the ADR bit every so many uplinks ask for a sign of the network, and where nothing answers the device joins
+# anew after so many, when back-off too has done all it can; again each day, but not more often than each so many.
+# Source of the way, not of the numbers: LoRa Alliance TR007-1.1.0 4.3 and 4.4
+_CHECK_EACH = const(8)
+_LOST = const(320)
+_DAY_S = const(86400)
+_REJOIN_EACH = const(32)
 _F_CNT_END = const(0xFFFF0000)
 _DAY_MS = const(86400000)
 
@@ -107,6 +114,8 @@ class Mac:
         self._ack_due = False
         self._phase = _FREE
         self._joining = False
+        # One join-request is due although there is a session, which holds until the join-accept
+        self._rejoin = False
         self._first_join_ms = -1
         self._join_at_ms = 0
         self._dev_nonce = 0
@@ -154,9 +163,10 @@ class Mac:
         if phase == _READY:
             return self._transmit(now_ms)
         if self.state.joined:
-            if self.state.f_cnt_up < _F_CNT_END:
+            if self.state.f_cnt_up >= _F_CNT_END:
+                self.state.forget_session()
+            elif not self._rejoin:
                 return IDLE
-            self.state.forget_session()
         return self._join(now_ms)
 
     def room(self) -> int:
@@ -361,6 +371,7 @@ class Mac:
         self._phase = _FREE
         if self._joining:
             self._not_before_ms = self._join_at_ms
+            self._rejoin = False
         elif self._attempts < self.state.nb_trans:
             self._phase = _READY
             self._not_before_ms = now_ms + _REPEAT_MS + self._random(_REPEAT_SPREAD_MS)
@@ -372,7 +383,14 @@ class Mac:
         state = self.state
         state.adr_ack_cnt += 1
         late = state.adr_ack_cnt - _ADR_ACK_LIMIT
-        if not self.adr or late < _ADR_ACK_DELAY or late % _ADR_ACK_DELAY:
+        lost = state.adr_ack_cnt - _LOST
+        if lost >= 0 and lost % max(_REJOIN_EACH, _DAY_S // self._identity.interval_s) == 0:
+            self._rejoin = self.nonces_left > 0
+        if not self.adr:
+            if late >= 0 and late % _CHECK_EACH == 0:
+                self.ask_link_check()
+            return
+        if late < _ADR_ACK_DELAY or late % _ADR_ACK_DELAY:
             return
         if late == _ADR_ACK_DELAY:
             state.tx_power = 0
@@ -422,6 +440,7 @@ class Mac:
         self._open_session()
         self._ack_due = False
         self._joining = False
+        self._rejoin = False
         self._first_join_ms = -1
         return True
 

@@ -40,13 +40,24 @@ def test_a_sealed_identity_loads(tmp_path: Path) -> None:
 def test_the_canonical_text_is_the_contract() -> None:
     text = "0004a30b001c0530,70b3d57ed0000001,2b7e151628aed2a6abf7158809cf4f3c,5,900,siel/climate"
     assert identity.seal(VALUES)["crc"] == f"{zlib.crc32(text.encode()):08x}"
-    assert identity.seal({**VALUES, "confirmed": 4})["crc"] == f"{zlib.crc32((text + ',4').encode()):08x}"
+    for more, tail in (
+        ({"confirmed": 4}, ",4"),
+        ({"adr": 1}, ",adr1"),
+        ({"adr": 0, "confirmed": 1}, ",1,adr0"),
+    ):
+        assert identity.seal({**VALUES, **more})["crc"] == f"{zlib.crc32((text + tail).encode()):08x}"
 
 
 def test_confirmed_is_optional_and_counts_into_the_crc(tmp_path: Path) -> None:
     assert identity.load(written(tmp_path, identity.seal({**VALUES, "confirmed": 4}))).confirmed == 4
     with pytest.raises(identity.IdentityError, match="crc does not fit"):
         identity.load(written(tmp_path, {**identity.seal(VALUES), "confirmed": 4}))
+
+
+def test_adr_is_optional_and_off(tmp_path: Path) -> None:
+    assert not identity.load(written(tmp_path, identity.seal(VALUES))).adr
+    assert not identity.load(written(tmp_path, identity.seal({**VALUES, "adr": 0}))).adr
+    assert identity.load(written(tmp_path, identity.seal({**VALUES, "adr": 1}))).adr
 
 
 @pytest.mark.parametrize(
@@ -62,6 +73,8 @@ def test_confirmed_is_optional_and_counts_into_the_crc(tmp_path: Path) -> None:
         ({"interval_s": 86401}, "interval_s is not"),
         ({"codec": 3}, "codec is not a text"),
         ({"confirmed": -1}, "confirmed is not a whole number from 0 to 65535"),
+        ({"adr": 2}, "adr is not a whole number from 0 to 1"),
+        ({"adr": True}, "adr is not a whole number"),
         ({"crc": "0"}, "crc is not 8"),
         ({"crc": "00000000"}, "the file is damaged"),
     ],

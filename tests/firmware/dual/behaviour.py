@@ -29,6 +29,10 @@ def accepting(server: Server, join_nonce: int) -> "Callable[[bytes, int], bytes]
     return lambda phy, window: server.join_accept(phy, join_nonce=join_nonce)
 
 
+def admitting(server: Server) -> "Callable[[bytes, int], bytes | None]":
+    return lambda phy, window: None if phy[0] else server.join_accept(phy)
+
+
 def saying(server: Server, f_cnt: int) -> "Callable[[bytes, int], bytes]":
     return lambda phy, window: server.down(f_port=1, payload=b"x", f_cnt=f_cnt)
 
@@ -821,6 +825,105 @@ def nothing_follows_an_answer_that_was_cut_off() -> None:
     commands = b"\x06" * 3 + refused * 2 + b"\x06" + b"\x03\x50\x07\x00\x01"
     equal(f_opts_after(shell, server, commands, port0=True), b"\x06\xff\x05" * 3 + b"\x07\x00" * 2)
     equal(f_opts_after(shell, server, b"\x06"), b"\x06\xff\x05", "the next list begins anew")
+
+
+# --- when the network is silent ------------------------------------------------------------------------------------
+
+
+@case
+def adr_bit_is_set_as_the_identity_says() -> None:
+    for adr, f_ctrl in ((0, 0), (1, 0x80)):
+        shell, server = joined(adr=adr)
+        shell.exchange()
+        equal(server.uplink(shell.frames[0][4])[1], f_ctrl)
+
+
+@case
+def adr_ack_cnt_counts_uplinks_and_not_repeats_and_any_downlink_clears_it() -> None:
+    shell, server = joined(adr=1)
+    shell.state.nb_trans = 2
+    for _ in range(65):
+        shell.exchange()
+    equal([server.uplink(frame[4])[1] for frame in shell.frames[-4:]], [0x80, 0x80, 0xC0, 0xC0])
+    answering(shell, server)
+    shell.exchange()
+    shell.exchange()
+    equal(server.uplink(shell.frames[-1][4])[1], 0x80)
+
+
+@case
+def adr_back_off_goes_on_after_a_power_cut() -> None:
+    shell, _ = joined(adr=1)
+    for _ in range(70):
+        shell.exchange()
+    again = state.State(shell.state.tag)
+    again.unpack(shell.stored)
+    equal(again.adr_ack_cnt, 64, "stored with each block of counters")
+
+
+@case
+def adr_back_off_as_in_table_9() -> None:
+    shell, _ = joined(adr=1, join_dr=1)
+    shell.state.tx_power = 4
+    shell.state.nb_trans = 3
+    shell.state.channel_mask = 2
+    rows = []
+    for count in range(162):
+        if count in (63, 64, 95, 96, 127, 128, 159, 160, 161):
+            rows.append((shell.state.dr, shell.state.tx_power, shell.state.nb_trans, shell.state.channel_mask))
+        shell.exchange()
+    equal(rows, [(1, 4, 3, 2)] * 3 + [(1, 0, 3, 2)] * 2 + [(0, 0, 3, 2)] * 2 + [(0, 0, 1, 7)] * 2)
+
+
+@case
+def what_room_says_holds_for_the_next_uplink_during_back_off() -> None:
+    shell, _ = joined(adr=1)
+    for _ in range(300):
+        equal(shell.mac.send(1, bytes(shell.mac.room())), True)
+        shell.until_idle()
+    equal(shell.state.dr, 0)
+
+
+@case
+def without_adr_bit_a_link_check_asks_for_a_sign_of_the_network() -> None:
+    shell, server = joined()
+    for _ in range(81):
+        shell.exchange()
+    asked = [count for count, frame in enumerate(shell.frames) if server.uplink(frame[4])[3] == b"\x02"]
+    equal(asked, [64, 72, 80])
+    equal(shell.state.dr, 5, "the data rate is not the node's to change")
+    answering(shell, server, f_opts=b"\x02\x00\x01")
+    shell.exchange()
+    equal(shell.state.adr_ack_cnt, 0)
+
+
+@case
+def a_node_that_nobody_answers_tries_to_join_and_keeps_its_session_meanwhile() -> None:
+    for adr in (0, 1):
+        shell, server = joined(adr=adr, interval_s=900)
+        session = (shell.state.dev_addr, shell.state.nwk_s_key)
+        for _ in range(320 + 2 * 96):
+            shell.exchange(b"")
+        requests = [count for count, frame in enumerate(shell.frames) if frame[4][0] == 0]
+        equal(requests, [320, 320 + 97, 320 + 194], "one each day")
+        equal((shell.state.joined, (shell.state.dev_addr, shell.state.nwk_s_key)), (True, session))
+        for _ in range(95):
+            shell.exchange(b"")
+        shell.air = admitting(server)
+        shell.exchange(b"")
+        equal((shell.state.joined, shell.state.f_cnt_up, shell.state.adr_ack_cnt), (True, 0, 0))
+        shell.exchange(b"new")
+        equal(server.uplink(shell.frames[-1][4])[4:], (10, b"new"))
+
+
+@case
+def without_dev_nonces_the_session_goes_on() -> None:
+    shell, _ = joined()
+    shell.state.dev_nonce = 65536
+    shell.state.adr_ack_cnt = 319
+    for _ in range(3):
+        shell.exchange()
+    equal(shell.state.joined, True)
 
 
 # --- power cuts ---------------------------------------------------------------------------------------------------
