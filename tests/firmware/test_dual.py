@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from siel_hil.parts import find_micropython
+from siel_hil.parts import Program, find_micropython, find_micropython32
 
 DUAL = Path(__file__).parent / "dual"
 ROOT = Path(__file__).parents[2]
@@ -26,8 +26,12 @@ CASES = [
 @cache
 def outcome(interpreter: str, script: str) -> dict[str, str]:
     arguments = [str(DUAL / f"{script}.py"), str(VECTORS)]
-    if interpreter == "micropython":
-        program = find_micropython()
+    if interpreter != "cpython":
+        program: Program | None = find_micropython()
+        if interpreter == "micropython32":
+            program = find_micropython32(fetch=False).program
+        if program is None:
+            return {}
         command = program.command(*arguments)
         environment = {**program.environ(), "MICROPYPATH": f"{ROOT}:{ROOT / 'firmware'}"}
     else:
@@ -42,3 +46,12 @@ def outcome(interpreter: str, script: str) -> dict[str, str]:
 @pytest.mark.parametrize(("script", "name"), CASES)
 def test_case(script: str, name: str, interpreter: str) -> None:
     assert outcome(interpreter, script).get(name) == f"ok {name}"
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_all_cases_with_the_word_size_of_a_board(script: str) -> None:
+    found = find_micropython32(fetch=False)
+    if found.program is None:
+        pytest.skip(found.reason)
+    told = outcome("micropython32", script)
+    assert told == {name: f"ok {name}" for of, name in CASES if of == script}
