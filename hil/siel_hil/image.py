@@ -18,12 +18,18 @@ from typing import Any, Final
 from siel_hil import board_files
 from siel_hil.board_files import boards_dir, package_dir
 from siel_hil.errors import ImageError
+from siel_hil.parts.cache import cache_root
 
 PACKAGES: Final = {"node": ("siel_node",), "head": ("siel_node", "siel_head")}
 """Which packages a board of a role carries; a head uses the node's radio driver and tables."""
 _OPTIMIZE: Final = "-O3"
 Change = Callable[[str], str]
 """Turns a module's source into another."""
+
+
+def compiled_dir() -> Path:
+    """Return the folder that keeps compiled modules between runs."""
+    return cache_root(os.environ).parent / "mpy"
 
 
 def load_board(board: str) -> dict[str, Any]:

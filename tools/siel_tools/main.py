@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "gateway": "The gateway daemon: run it, check its configuration.",
     "hil": "Run nodes, heads and the gateway in a simulated world.",
     "keys": "The gateway's key store.",
+    "node": "Nodes and heads: boards, size and charge of their firmware.",
 }
 """Name and help of each; the module ``siel_tools.commands.<name>`` holds the click command as ``command``."""
 

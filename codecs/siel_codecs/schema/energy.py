@@ -140,7 +140,21 @@ def battery_years(model: EnergyModel, data_rate: int, airtime_us: int, interval_
     Returns:
         At most ``MOST_YEARS``; a board that draws next to nothing is a slip in its figures.
     """
-    mean_ma = message_mas(model, data_rate, airtime_us) / interval_s + model.sleep_ua / 1000
+    return years_at(model, message_mas(model, data_rate, airtime_us), interval_s)
+
+
+def years_at(model: EnergyModel, mas: float, interval_s: float) -> float:
+    """Return how many years the battery lasts when each interval takes so much from it, and sleep the rest.
+
+    Args:
+        model: The figures.
+        mas: mA s per interval, 0 or more.
+        interval_s: Above 0.
+
+    Returns:
+        At most ``MOST_YEARS``.
+    """
+    mean_ma = mas / interval_s + model.sleep_ua / 1000
     drawn_mah = mean_ma * _SECONDS_PER_YEAR / _MAS_PER_MAH
     lost_mah = model.battery_mah * model.self_discharge / 100
     used_mah = drawn_mah + lost_mah
