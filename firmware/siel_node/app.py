@@ -218,10 +218,10 @@ class Node:
             mac.silent(self._clock.now_ms())
             return
         payload, rssi_dbm, snr_x4 = radio.read()
-        was_joined = self.state.joined
+        joining = mac.joining
         if not mac.heard(self._clock.now_ms(), payload, snr_x4):
             return
-        if was_joined:
+        if not joining:
             self.log(
                 "downlink f_cnt=%d acknowledged=%s rssi_dbm=%d snr_x4=%d"
                 % (self.state.f_cnt_down - 1, mac.acknowledged, rssi_dbm, snr_x4)

@@ -18,9 +18,7 @@ _UNCONFIRMED_DOWN = const(0x60)
 _CONFIRMED_UP = const(0x80)
 _CONFIRMED_DOWN = const(0xA0)
 
-# FCtrl, the bits of it that this device sets or looks at. Source: TS001-1.0.4 4.3.1
-ADR = const(0x80)
-ADR_ACK_REQ = const(0x40)
+# FCtrl, the one bit of it that both sides set. Source: TS001-1.0.4 4.3.1
 ACK = const(0x20)
 
 # FPort of a frame without one

@@ -17,8 +17,6 @@ from .crypto import Cipher
 from .duty_cycle import DutyCycle
 from .frame import (
     ACK,
-    ADR,
-    ADR_ACK_REQ,
     MAX_F_OPTS_BYTES,
     MAX_FRAME_BYTES,
     Downlink,
@@ -62,6 +60,9 @@ _HOUR_MS = const(3600000)
 # RETRANSMIT_TIMEOUT is 2 s +/- 1 s. Source: RP002-1.0.4 2.3
 _REPEAT_MS = const(1000)
 _REPEAT_SPREAD_MS = const(2000)
+# FCtrl of an uplink. Source: TS001-1.0.4 4.3.1
+_ADR = const(0x80)
+_ADR_ACK_REQ = const(0x40)
 # Source: RP002-1.0.4 2.3
 _ADR_ACK_LIMIT = const(64)
 _ADR_ACK_DELAY = const(32)
@@ -193,9 +194,9 @@ class Mac:
         self._requests = self._requests[spare:]
         f_ctrl = ACK if self._ack_due else 0
         if self.adr:
-            f_ctrl |= ADR
+            f_ctrl |= _ADR
             if state.adr_ack_cnt >= _ADR_ACK_LIMIT:
-                f_ctrl |= ADR_ACK_REQ
+                f_ctrl |= _ADR_ACK_REQ
         self._length = encode_uplink(
             self._buffer,
             confirmed,
@@ -217,9 +218,7 @@ class Mac:
 
     def sent(self, now_ms: int) -> None:
         # The transmission is over; windows count from its end.
-        self.duty_cycle.spend(now_ms // 1000, self.tx_frequency_hz, self.tx_airtime_us)
-        # Source: TS001-1.0.4 5.3: the share of the time that is left for silence
-        self._off_until_ms = now_ms + (self.tx_airtime_us // 1000 + 1) * ((1 << self.state.max_duty_cycle) - 1)
+        self._spend(now_ms)
         self.sent_ms = now_ms
         self._attempts += 1
         self._phase = _RX1
@@ -227,7 +226,7 @@ class Mac:
     def failed(self, now_ms: int) -> None:
         # The radio did not do as told; something may have been on air, so its number is not used again.
         if self._phase == _READY:
-            self.duty_cycle.spend(now_ms // 1000, self.tx_frequency_hz, self.tx_airtime_us)
+            self._spend(now_ms)
         if self._phase != _FREE:
             self._attempts = self.state.nb_trans
             self._exchange_ends(now_ms)
@@ -249,6 +248,11 @@ class Mac:
             return False
         self._phase = _FREE
         return True
+
+    def _spend(self, now_ms: int) -> None:
+        self.duty_cycle.spend(now_ms // 1000, self.tx_frequency_hz, self.tx_airtime_us)
+        # Source: TS001-1.0.4 5.3: the share of the time that is left for silence
+        self._off_until_ms = now_ms + (self.tx_airtime_us // 1000 + 1) * ((1 << self.state.max_duty_cycle) - 1)
 
     def _ask(self, cid: int) -> None:
         if cid not in self._requests:

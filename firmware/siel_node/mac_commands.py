@@ -83,28 +83,28 @@ def handle(mac: "Mac", commands: bytes, snr_db: int) -> None:
         end = at + 1 + (sizes[0] if sizes else len(commands))
         if end > len(commands):
             return
-        status = -1
+        tail: tuple[int, ...] | None = None
         if cid == _LINK_ADR:
             end = _link_adr(state, commands, at, answers)
         elif cid == _RX_PARAM_SETUP:
-            status = _rx_param_setup(state, commands, at)
+            tail = (_rx_param_setup(state, commands, at),)
         elif cid == _NEW_CHANNEL:
-            status = _new_channel(state, commands, at)
+            tail = (_new_channel(state, commands, at),)
         elif cid == _DL_CHANNEL:
-            status = _dl_channel(state, commands, at)
+            tail = (_dl_channel(state, commands, at),)
         elif cid == _DEV_STATUS:
             # Source: TS001-1.0.4 5.5: SNR as 6-bit two's complement
-            answers.add(bytes((cid, mac.battery, max(-32, min(31, snr_db)) & 0x3F)))
+            tail = (mac.battery, max(-32, min(31, snr_db)) & 0x3F)
         elif cid == _DUTY_CYCLE:
             state.max_duty_cycle = commands[at + 1] & 15
-            answers.add(bytes((cid,)))
+            tail = ()
         elif cid == _RX_TIMING_SETUP:
             state.rx_delay_s = commands[at + 1] & 15 or 1
-            answers.add(bytes((cid,)))
+            tail = ()
         elif cid in mac.asked:
             _answered(mac, commands, at)
-        if status >= 0:
-            answers.add(bytes((cid, status)))
+        if tail is not None:
+            answers.add(bytes((cid,) + tail))
         at = end
     state.settle()
 

@@ -3,7 +3,6 @@ import struct
 
 from . import region_eu868 as region
 from ._compat import const
-from .frame import MAX_F_OPTS_BYTES
 
 # FCntUp is reserved this far ahead: one flash write for that many uplinks, and that many numbers lost by a power cut.
 F_CNT_BLOCK = const(32)
@@ -38,7 +37,9 @@ _CHANNELS_AT = _NONCES_SIZE + struct.calcsize(_SESSION)
 _CHANNEL = "<IIB"
 _CHANNEL_SIZE = const(9)
 _ANSWERS_AT = _CHANNELS_AT + _CHANNEL_SIZE * region.MAX_CHANNELS
-_SIZE = _ANSWERS_AT + MAX_F_OPTS_BYTES
+# What FOpts can hold
+_ANSWERS_BYTES = const(15)
+_SIZE = _ANSWERS_AT + _ANSWERS_BYTES
 # Behind the answers in a record: no command has this identifier, no status this value
 _FILL = b"\xff"
 
@@ -120,7 +121,7 @@ class State:
         for channel in zip(self.channels_hz, self.downlinks_hz, self.dr_ranges):
             struct.pack_into(_CHANNEL, data, at, *channel)
             at += _CHANNEL_SIZE
-        data[at:] = self.sticky + _FILL * (MAX_F_OPTS_BYTES - len(self.sticky))
+        data[at:] = self.sticky + _FILL * (_ANSWERS_BYTES - len(self.sticky))
         return data
 
     def unpack(self, data: bytes | bytearray) -> None:

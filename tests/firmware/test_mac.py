@@ -214,9 +214,19 @@ def check_sane(device: Device) -> None:
     assert 0 <= state.dr < len(region_eu868.DATA_RATES)
     assert 0 <= state.tx_power <= region_eu868.MAX_TX_POWER_INDEX
     assert 1 <= state.nb_trans <= 15
+    assert 1 <= state.rx_delay_s <= 15
+    assert state.rx1_dr_offset <= 7
+    assert state.rx2_dr < len(region_eu868.DATA_RATES)
+    for frequency_hz in (state.rx2_frequency_hz, *state.downlinks_hz):
+        assert frequency_hz == 0 or 863_000_000 <= frequency_hz <= 870_000_000
+    for frequency_hz in state.channels_hz:
+        assert frequency_hz == 0 or region_eu868.sub_band(frequency_hz) >= 0
+    assert state.channels_hz[:3] == list(region_eu868.DEFAULT_CHANNELS_HZ)
+    assert state.max_duty_cycle <= 15
     again = State(WHO.tag)
     again.unpack(bytes(state.pack()))
     assert again.joined
+    assert all(getattr(again, name) == getattr(state, name) for name in ("sticky", "channels_hz", "downlinks_hz"))
 
 
 @settings(max_examples=100, deadline=None)

@@ -723,6 +723,32 @@ def sticky_answers_repeat_until_a_class_a_downlink() -> None:
 
 
 @case
+def answers_that_leave_no_room_go_with_an_empty_uplink() -> None:
+    shell, server = joined(join_dr=0)
+    commands = b"\x05\x00\xd2\xad\x84" + b"\x0a\x00\xf8\x7d\x84"
+    answering(shell, server, f_opts=commands)
+    shell.exchange()
+    equal((shell.mac.room(), shell.mac.send(1, bytes(50))), (47, False))
+    answering(shell, server)
+    shell.exchange(b"", f_port=-1)
+    equal(server.uplink(shell.frames[-1][4])[3:5], (b"\x05\x07\x0a\x03", -1))
+    equal(shell.mac.room(), 51)
+
+
+@case
+def a_radio_that_fails_counts_into_duty_cycle_req() -> None:
+    shell, _ = joined()
+    shell.state.max_duty_cycle = 10
+    shell.mac.send(1, b"a")
+    while shell.mac.step(shell.now_ms) != mac.TRANSMIT:
+        shell.step()
+    shell.mac.failed(shell.now_ms)
+    failed_ms = shell.now_ms
+    shell.exchange()
+    equal(shell.frames[0][0] - failed_ms >= 1023 * shell.mac.tx_airtime_us // 1000, True)
+
+
+@case
 def duty_cycle_req_makes_the_silence_after_each_frame_longer() -> None:
     shell, server = joined()
     equal(f_opts_after(shell, server, b"\x04\xf7"), b"\x04")
