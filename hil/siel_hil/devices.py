@@ -7,7 +7,10 @@ from typing import Protocol
 
 
 class SpiDevice(Protocol):
-    """A chip on the SPI bus with chip select, BUSY, DIO1 and NRST."""
+    """A chip on the SPI bus with chip select, BUSY, DIO1 and NRST.
+
+    One without BUSY is never busy. One that is wired with DIO0 too has ``on_dio0`` and ``dio0_level``.
+    """
 
     on_dio1: Callable[[], None]
     """Set by the board; the chip calls it at the rising edge of DIO1."""

@@ -11,6 +11,7 @@ from siel_gateway.keystore import KeyStore, create_key_file
 from siel_hil.daemon_site import DaemonInside, DaemonOutside, DaemonSite
 from siel_hil.feed import Feed
 from siel_hil.medium import Medium, Station
+from siel_hil.models.chips import fit_chip
 from siel_hil.models.concentrator import Concentrator
 from siel_hil.models.network_server import NetworkServer
 from siel_hil.models.sx1262 import SX1262
@@ -45,7 +46,7 @@ class HeadSite:
         data = stage.board_data(HEAD_BOARD)
         radio = data["radio"][0]
         self.station = Station(name, "gateway", (gateway.place.x_m, gateway.place.y_m), gateway.antenna_gain_db)
-        self.chip = chip_class(world, medium, self.station, tcxo_start_us=radio["tcxo_us"] or None)
+        self.chip = fit_chip(world, medium, self.station, radio, chip_class)
         self.line_number: int = data["line"]["id"]
         """Which UART of the board the line is on."""
         wiring = Wiring(spi=[(self.chip, spi_pins(radio))], uarts={self.line_number: line})

@@ -9,6 +9,7 @@ from typing import Any, Final
 from siel_hil.devices import I2cDevice, PinDevice, UartDevice
 from siel_hil.feed import Feed
 from siel_hil.medium import Medium, Station
+from siel_hil.models.chips import fit_chip
 from siel_hil.models.sensors import A02YYUW, Sht4x, air_humidity, air_temperature, tide
 from siel_hil.models.sx1262 import SX1262
 from siel_hil.pins import Wiring
@@ -58,7 +59,7 @@ class NodeSite:
         stage: Builds its board.
         plan: Who it is.
         feed: Hears what it prints.
-        chip_class: Another chip model, for planted faults.
+        chip_class: Another model of the SX1262, for planted faults.
         fitted: Whether its sensor is there; without it nothing answers on the sensor's wires.
     """
 
@@ -80,7 +81,7 @@ class NodeSite:
         data = stage.board_data(NODE_BOARD)
         radio = data["radio"][0]
         self.station = Station(plan.name, "node", plan.position_m, radio.get("antenna_gain_db", 0))
-        self.chip = chip_class(world, medium, self.station, tcxo_start_us=radio["tcxo_us"] or None)
+        self.chip = fit_chip(world, medium, self.station, radio, chip_class)
         wiring = Wiring(spi=[(self.chip, spi_pins(radio))], unique_id=bytes.fromhex(plan.dev_eui))
         kind, fit = FITTED[plan.template]
         sensor = next(entry for entry in data["sensor"] if entry["kind"] == kind)

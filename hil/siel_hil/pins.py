@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from siel_hil.devices import I2cDevice, PinDevice, SpiDevice, UartDevice
+from siel_hil.errors import HilError
 from siel_hil.world import World
 
 _NO_COMMAND: Final = -1
 _BITS_PER_BYTE: Final = 10
 _LARGEST_READ: Final = 1024
 """As much as an answer holds; shim/_link.py has the same."""
+_LINE_PINS: Final = ("dio1", "dio0")
+_MOST_LINES: Final = 4
+"""Bits of an answer's mask; shim/_link.py has as many handlers."""
 
 
 @dataclass
@@ -38,7 +43,7 @@ class Wiring:
     """Which pin reaches which device; the indices are those of the exchange."""
 
     spi: Sequence[tuple[SpiDevice, dict[str, int]]] = ()
-    """Each with its pins: cs, busy, dio1, reset."""
+    """Each with its pins: cs, reset, dio1, and busy or dio0 where the chip has one."""
     uarts: dict[int, UartDevice] = field(default_factory=dict)
     i2c: dict[tuple[int, int], I2cDevice] = field(default_factory=dict)
     """(bus, address) -> device."""
@@ -55,6 +60,9 @@ class Pins:
         world: Whose time it is.
         wiring: What they reach.
         news: Called when a process that waits has reason to wake: an interrupt, or bytes on a UART it listens to.
+
+    Raises:
+        HilError: More interrupt lines than the exchange can tell apart.
 
     Attributes:
         operations: Operation of the exchange -> what carries it out.
@@ -83,7 +91,7 @@ class Pins:
             ord("C"): self._spi_deselect,
             ord("N"): self._spi_reset,
             ord("M"): lambda index, _data: self._busy(self._spi[index]),
-            ord("D"): lambda index, _data: bytes([self._spi[index].dio1_level]),
+            ord("D"): self._level,
             ord("P"): self._output,
             ord("O"): self._uart_open,
             ord("U"): self._uart_write,
@@ -92,8 +100,11 @@ class Pins:
             ord("J"): self._i2c_read,
             ord("A"): self._adc,
         }
-        for index, device in enumerate(self._spi):
-            device.on_dio1 = lambda line=index: self._interrupt(line)  # type: ignore[misc]
+        self._lines = [(device, pins, name) for device, pins in wiring.spi for name in _LINE_PINS if name in pins]
+        if len(self._lines) > _MOST_LINES:
+            raise HilError(f"{len(self._lines)} interrupt lines of chips reach the board; it can have {_MOST_LINES}")
+        for line, (device, _pins, name) in enumerate(self._lines):
+            setattr(device, f"on_{name}", partial(self._interrupt, line))
         for number, uart in self.uarts.items():
             if uart.device is not None:
                 uart.device.send = lambda data, number=number: self.uart_receive(number, data)  # type: ignore[misc]
@@ -108,6 +119,7 @@ class Pins:
         """Return what the shim needs to know of the pins."""
         return {
             "spi": [pins | {"steady_busy": _by_time(device.steady_busy_us)} for device, pins in self._wiring.spi],
+            "lines": [pins[name] for _device, pins, name in self._lines],
             "outputs": [pin for pin, _device in self._wiring.outputs],
             "unique_id": self._wiring.unique_id.hex(),
         }
@@ -128,6 +140,10 @@ class Pins:
         out = bytes(uart.waiting[:most])
         del uart.waiting[:most]
         return out
+
+    def _level(self, line: int, _data: bytes) -> bytes:
+        device, _pins, name = self._lines[line]
+        return bytes([getattr(device, f"{name}_level")])
 
     def _interrupt(self, line: int) -> None:
         self.interrupts_us.setdefault(line, self.world.now_us)

@@ -151,5 +151,5 @@ def _compiled() -> Path:
 
 
 def spi_pins(radio: Mapping[str, Any]) -> dict[str, int]:
-    """Return the pins of one [[radio]] of board.toml that the emulation watches."""
-    return {name: radio[name] for name in ("cs", "busy", "dio1", "reset")}
+    """Return the pins of one [[radio]] of board.toml that the emulation watches; which it has depends on the chip."""
+    return {name: radio[name] for name in ("cs", "busy", "dio0", "dio1", "reset") if name in radio}

@@ -7,6 +7,7 @@ driver. Not modelled: (G)FSK and OOK, SF6, CAD, frequency hopping, frequency err
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from siel_hil.medium import Medium
@@ -36,7 +37,7 @@ class SX1276(LoraRadio):
     """It has no BUSY."""
     asleep = False
     """Chip select never wakes it."""
-    steady_busy_us: Mapping[int, int] = dict.fromkeys(range(256), 0)
+    steady_busy_us: Mapping[int, int] = MappingProxyType({})
 
     def __init__(self, world: World, medium: Medium, station: Station, name: str = "", *, boost: bool = True) -> None:
         super().__init__(world, medium, station, "sx1276", name)

@@ -28,10 +28,10 @@ SOFT_RESET = 5
 
 _selects = {}  # chip select pin -> SPI device
 _busy_pins = {}  # BUSY pin -> SPI device
-_lines = {}  # DIO1 pin -> SPI device, which is its interrupt line too
+_lines = {}  # DIO0 or DIO1 pin -> interrupt line
 _resets = {}  # NRST pin -> SPI device
 _outputs = {}  # other outputs that somebody watches -> index
-_steady = []  # SPI device -> {opcode: BUSY in us} of commands whose BUSY is always the same
+_steady = []  # SPI device -> {opcode: BUSY in us} of commands whose BUSY is always the same; None: it has no BUSY
 _busy_until = _link.busy_until
 _wakes = _link.wakes
 _unique_id = b""
@@ -42,14 +42,18 @@ def _wire(wiring):
     global _unique_id, _reset_cause
     for index, spi in enumerate(wiring["spi"]):
         _selects[spi["cs"]] = index
-        _busy_pins[spi["busy"]] = index
-        _lines[spi["dio1"]] = index
         _resets[spi["reset"]] = index
+        if "busy" not in spi:
+            _steady.append(None)
+            continue
+        _busy_pins[spi["busy"]] = index
         _steady.append({})
         for busy_us, opcodes in spi["steady_busy"].items():
             for opcode in bytes.fromhex(opcodes):
                 _steady[index][opcode] = int(busy_us)
     _link.chips = len(_steady)
+    for line, pin in enumerate(wiring["lines"]):
+        _lines[pin] = line
     for index, pin in enumerate(wiring["outputs"]):
         _outputs[pin] = index
     _unique_id = bytes.fromhex(wiring["unique_id"])
@@ -155,6 +159,8 @@ def _end(device):
     _link.now_us += len(_pending)  # a byte takes 1 us at 8 MHz
     _link.post(_DESELECT, device, _pending)
     _pending = b""
+    if _steady[device] is None:
+        return
     busy_us = _steady[device].get(_opcode)
     if busy_us is None:
         _busy_until[device] = None
