@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from siel_codecs.schema.airtime import airtime_us
+from siel_codecs.schema.airtime import USUAL_PERMILLE, airtime_us
 from siel_codecs.schema.energy import EnergyModel, message_mas, years_at
 from siel_hil.board_files import Board
 from siel_node.duty_cycle import DutyCycle
@@ -65,6 +65,11 @@ class Wear(msgspec.Struct, frozen=True):
     """If every erase hit the same block."""
     years_levelled: float
     """With the wandering of littlefs."""
+
+
+def shortest_interval_s() -> float:
+    """Return the interval below which the duty cycle of the channels that every device has forbids that uplink."""
+    return airtime_us(DATA_RATE, PAYLOAD_BYTES) / 1e6 * 1000 / USUAL_PERMILLE
 
 
 def board_energy(board: Board, interval_s: float) -> BoardEnergy:

@@ -46,7 +46,7 @@ class Board:
     line: Table | None
     energy: Energy
     data: Mapping[str, Any]
-    """What the firmware gets as ``BOARD``: the file's words, without what only people read."""
+    """What the firmware gets as ``BOARD``: the file's words and what holds where it says nothing; no texts."""
 
     @property
     def mcu(self) -> Mcu:
@@ -135,8 +135,7 @@ class _Reader:
         energy = self._table(("energy",), self._data.get("energy", {}), Energy)
         radios = self._array("radio", "chip", RADIOS)
         sensors = self._array("sensor", "kind", SENSORS)
-        if "battery" in self._data:
-            self._table(("battery",), self._data["battery"], Battery)
+        battery = self._table(("battery",), self._data["battery"], Battery) if "battery" in self._data else None
         line = self._kind(("line",), self._data["line"], "kind", LINES) if "line" in self._data else None
         if general is not None:
             if name is not None and general.name != name:
@@ -145,8 +144,12 @@ class _Reader:
             self._wires(MCUS[general.mcu])
         if self._faults or general is None or energy is None:
             raise BoardError(self._faults)
-        data = {key: value for key, value in self._data.items() if key != "energy"}
-        data["board"] = {key: value for key, value in data["board"].items() if key not in _OFF_DEVICE}
+        data: dict[str, Any] = {"board": general.model_dump(exclude=set(_OFF_DEVICE)), "radio": _dump(radios)}
+        if sensors:
+            data["sensor"] = _dump(sensors)
+        for key, table in (("battery", battery), ("line", line)):
+            if table is not None:
+                data[key] = table.model_dump()
         return Board(general, tuple(radios), tuple(sensors), line, energy, data)
 
     def _note(self, path: TomlPath, text: str) -> None:
@@ -228,6 +231,10 @@ class _Reader:
         if pin in owners:
             self._note(path, f"pin {pin} is already {owners[pin]}")
         owners.setdefault(pin, show_path(path))
+
+
+def _dump(tables: list[Table]) -> list[dict[str, Any]]:
+    return [table.model_dump(exclude_none=True) for table in tables]
 
 
 def all_boards() -> Iterator[Board]:

@@ -12,7 +12,6 @@ from typing import Any, Final
 from siel_hil import image
 from siel_hil.flash import format_flashes
 from siel_hil.parts import Program, find_micropython
-from siel_hil.parts.cache import cache_root
 from siel_hil.pins import Wiring
 from siel_hil.process import SHIM, MicroPythonBoard
 from siel_hil.world import World
@@ -82,7 +81,7 @@ class Stage:
             self._shim = self.workdir / "shim"
             self._shim.mkdir()
             for source in sorted(SHIM.glob("*.py")):
-                compiled = image.compile_module(source, source.name, _compiled())
+                compiled = image.compile_module(source, source.name, image.compiled_dir())
                 shutil.copyfile(compiled, self._shim / f"{source.stem}.mpy")
         return self._shim
 
@@ -126,7 +125,7 @@ class Stage:
             self._images[board] = image.stage(
                 board,
                 self.workdir / "image" / f"{board}-{self._staged}",
-                _compiled(),
+                image.compiled_dir(),
                 self._patches.get(board, {}),
             )
         # good for one board: a second one of that name starts with a flash of its own
@@ -144,10 +143,6 @@ class Stage:
             on_line=on_line,
             shim=self.shim,
         )
-
-
-def _compiled() -> Path:
-    return cache_root(os.environ).parent / "mpy"
 
 
 def spi_pins(radio: Mapping[str, Any]) -> dict[str, int]:

@@ -47,7 +47,17 @@ def test_the_device_gets_no_texts_for_people() -> None:
     written = tomllib.loads(PICO)
     del written["energy"]
     del written["board"]["title"], written["board"]["tried"]
-    assert image.load_board("pico_sx1262") == written
+    found = image.load_board("pico_sx1262")
+    assert found["radio"][0].pop("max_dbm") == 22
+    assert found == written
+
+
+def test_what_a_file_leaves_out_the_device_and_the_harness_need_not_know() -> None:
+    text = changed("address = 0x44", "", changed("tcxo_us = 5000", "", changed("power = 6", "")))
+    data = parse(text.encode(), "board.toml").data
+    assert data["radio"][0]["tcxo_us"] == 5000
+    assert data["sensor"][1]["address"] == 0x44
+    assert "power" not in data["sensor"][0]
 
 
 def test_every_board_can_be_staged(tmp_path: Path) -> None:

@@ -27,9 +27,13 @@ def command(name: str | None, interval: int, as_json: bool) -> None:
     Heap is measured in a MicroPython with the 32-bit words of the boards; a machine that cannot run one says so. Goals
     stand beside what has one.
     """
-    from siel_hil import board_files
+    from siel_hil import board_energy, board_files
     from siel_hil.errors import HilError, ImageError
 
+    if interval < (shortest_s := board_energy.shortest_interval_s()):
+        raise click.UsageError(
+            f"the duty cycle allows an uplink at SF9 every {shortest_s:.0f} s, not every {interval} s"
+        )
     try:
         chosen = [board_files.load(name)] if name else [b for b in board_files.all_boards() if b.general.role == "node"]
     except HilError as error:
