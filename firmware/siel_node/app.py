@@ -131,19 +131,24 @@ class Node:
             self._start_radio()
 
     def next_slot(self, payload_bytes: int) -> tuple[int, int]:
-        # For whoever plans: (seconds until the duty cycle of a channel lets an uplink of this size out, its share of
-        # that sub-band's hour in permille, rounded up); (-1, 0): never. The size must fit, see mac.room().
+        # For whoever plans: (seconds until the law's and the network's duty cycle let an uplink of this size out, its
+        # share of the sub-band's hour in permille, rounded up); (-1, 0): never. The size must fit, see mac.room().
         mac, state = self.mac, self.state
-        now_s = self._clock.now_ms() // 1000
+        now_ms = self._clock.now_ms()
+        now_s = now_ms // 1000
+        off_s = (mac.off_until_ms - now_ms + 999) // 1000
+        mask = state.channels_for(state.dr, state.channel_mask)
         # What the answers to MAC commands take
         taken = MAX_PAYLOAD_BYTES[state.dr] - mac.room()
         spent_us = airtime_us(*DATA_RATES[state.dr], _OVERHEAD_BYTES + taken + payload_bytes)
         slot = (-1, 0)
         for channel in range(MAX_CHANNELS):
-            if not state.channel_mask >> channel & 1:
+            if not mask >> channel & 1:
                 continue
             frequency_hz = state.channels_hz[channel]
             wait_s = mac.duty_cycle.wait_s(now_s, frequency_hz, spent_us)
+            if wait_s >= 0:
+                wait_s = max(wait_s, off_s)
             if wait_s >= 0 and (slot[0] < 0 or wait_s < slot[0]):
                 unit_us = SUB_BANDS[sub_band(frequency_hz)][2] * WINDOW_S
                 slot = (wait_s, (spent_us + unit_us - 1) // unit_us)

@@ -111,7 +111,7 @@ class Mac:
         # Whether the network may steer data rate and power by the ADR bit
         self.adr = identity.adr
         # End of the silence that DutyCycleReq demands
-        self._off_until_ms = 0
+        self.off_until_ms = 0
         self._ack_due = False
         self._phase = _FREE
         self._joining = False
@@ -252,7 +252,7 @@ class Mac:
     def _spend(self, now_ms: int) -> None:
         self.duty_cycle.spend(now_ms // 1000, self.tx_frequency_hz, self.tx_airtime_us)
         # Source: TS001-1.0.4 5.3: the share of the time that is left for silence
-        self._off_until_ms = now_ms + (self.tx_airtime_us // 1000 + 1) * ((1 << self.state.max_duty_cycle) - 1)
+        self.off_until_ms = now_ms + (self.tx_airtime_us // 1000 + 1) * ((1 << self.state.max_duty_cycle) - 1)
 
     def _ask(self, cid: int) -> None:
         if cid not in self._requests:
@@ -287,10 +287,10 @@ class Mac:
 
     def _transmit(self, now_ms: int) -> int:
         start_ms = self._not_before_ms
-        if self._off_until_ms > start_ms:
+        if self.off_until_ms > start_ms:
             if self._attempts:
                 return self._give_up(now_ms)
-            start_ms = self._off_until_ms
+            start_ms = self.off_until_ms
         if now_ms < start_ms:
             self.wake_ms = start_ms
             return WAIT

@@ -12,6 +12,8 @@ import pytest
 
 from siel_codecs import registry
 from siel_node import app, fault
+from siel_node.identity import Identity, seal
+from siel_node.record import Record
 
 
 @pytest.mark.parametrize("name", sorted(app.CODECS))
@@ -33,6 +35,35 @@ def test_the_clock_goes_on_over_the_wrap_of_the_ticks(monkeypatch: pytest.Monkey
 
 def test_random_numbers_stay_below_their_bound() -> None:
     assert {app.random_below(3) for _ in range(200)} == {0, 1, 2}
+
+
+def test_the_next_slot_obeys_law_and_network_and_the_channels_data_rates(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(app, "ticks_ms", lambda: 0)
+    who = Identity(
+        seal(
+            {
+                "dev_eui": "0004a30b001c0530",
+                "join_eui": "70b3d57ed0000001",
+                "app_key": "2b7e151628aed2a6abf7158809cf4f3c",
+                "join_dr": 5,
+                "interval_s": 60,
+                "codec": "siel/climate",
+            }
+        )
+    )
+    node = app.Node(who, Record(str(tmp_path / "state")), Record(str(tmp_path / "ledger")), None, None, [])
+    assert node.next_slot(10)[0] == 0
+    node.mac.off_until_ms = 5_000_001
+    assert node.next_slot(10)[0] == 5001, "DutyCycleReq"
+    node.mac.off_until_ms = 1000
+    node.mac.duty_cycle.spend(0, 868100000, 36000000)
+    assert node.next_slot(10)[0] == 3660, "the sub-band"
+    node.state.channels_hz[3], node.state.dr_ranges[3], node.state.channel_mask = 867100000, 0x66, 15
+    assert node.next_slot(10)[0] == 3660, "a channel that does not carry the data rate is none"
+    node.state.dr_ranges[3] = 0x50
+    assert node.next_slot(10)[0] == 1
 
 
 @pytest.mark.parametrize(("error", "resets"), [(ValueError("a broken sensor"), True), (KeyboardInterrupt(), False)])
