@@ -35,8 +35,9 @@ _START_JITTER_MS = const(5000)
 # twentieth would be few frames' length: 2 s, but never more than a fifth.
 _JITTER_PERCENT = const(5)
 _JITTER_MS = const(2000)
-# How often a node that may not send stores its ledger: after a reset no time has passed since the last store.
-_LEDGER_MS = const(300000)
+# How often a node that may not send stores its ledger: after a reset no time has passed since the last store, so that
+# one which is reset more often than this has its hour's budget once and then never again.
+_LEDGER_MS = const(120000)
 _RETRY_MS = const(10000)
 _IDENTITY_RETRY_MS = const(60000)
 # Longest single wait: well inside half the period of any port's ticks
@@ -97,9 +98,9 @@ class Node:
         if stored:
             self.state.unpack(stored)
         self.mac = actions.Mac(identity, self.state, random)
-        spent = ledger.load()
-        if spent:
-            self.mac.duty_cycle.unpack(spent, self._clock.now_ms() // 1000)
+        # What the ledger's record holds
+        self._spent: bytes | bytearray = ledger.load() or b""
+        self.mac.duty_cycle.unpack(self._spent, self._clock.now_ms() // 1000)
         module, self._fields = CODECS[identity.codec]
         self._codec = __import__("siel_node.codec." + module, None, None, ("encode",))
         self._payload = bytearray(_MAX_PAYLOAD_BYTES)
@@ -168,8 +169,12 @@ class Node:
             self.log("store_fault writes=%d" % self._record.writes)
             self._wait_until(self._clock.now_ms() + _RETRY_MS)
 
+    def _pack_ledger(self) -> bytearray:
+        return self.mac.duty_cycle.pack(self._clock.now_ms() // 1000)
+
     def _store_ledger(self) -> bool:
-        return self._ledger.save(self.mac.duty_cycle.pack(self._clock.now_ms() // 1000))
+        self._spent = self._pack_ledger()
+        return self._ledger.save(self._spent)
 
     def _transmit(self) -> None:
         mac = self.mac
@@ -247,7 +252,8 @@ class Node:
             self._wait_until(self.mac.wake_ms)
         else:
             self._wait_until(end_ms)
-            if self._clock.now_ms() >= end_ms:
+            # What has left the window makes no difference any more
+            if self._pack_ledger() != self._spent:
                 self._store_ledger()
 
     def _idle(self) -> None:

@@ -364,6 +364,26 @@ def test_power_cuts_cost_no_join_and_no_counter(bench: Callable[..., Bench]) -> 
     assert counters[-1] <= 14 * 32 + len(counters)
 
 
+def test_a_node_that_is_reset_over_and_over_keeps_the_duty_cycle_and_goes_on(bench: Callable[..., Bench]) -> None:
+    node = bench(join_dr=0, interval_s=10)
+    node.network.deaf = True
+    air_us: list[int] = []
+    transmit = node.medium.transmit
+
+    def noted(tx: Transmission) -> None:
+        air_us.append(node.world.now_us)
+        transmit(tx)
+
+    node.medium.transmit = noted  # type: ignore[method-assign]
+    for life_s in [30] * 40 + [150] * 90:
+        node.run_s(life_s)
+        node.board.power_off()
+        node.board.power_on()
+    assert node.medium.report()["duty_cycle_violations"] == 0
+    assert len([t_us for t_us in air_us if t_us < 1_200_000_000]) == 24, "the whole budget, and no more"
+    assert len([t_us for t_us in air_us if t_us > node.world.now_us - 3_600_000_000]) > 5, "time goes on"
+
+
 @pytest.mark.parametrize("damage", ["crc", "missing", "codec"])
 def test_a_node_without_a_valid_identity_says_so_and_stays_silent(bench: Callable[..., Bench], damage: str) -> None:
     node = bench(damage=damage)
