@@ -111,6 +111,8 @@ class Sky:
         self.delivered = []
         self.spent = []
         self.uplinks = 0
+        # Since the last uplink: each may cost a block of numbers
+        self.cuts = 0
         self.joined = False
         if other:
             for name in ("join_nonce", "f_cnt_down", "nwk", "app"):
@@ -122,6 +124,7 @@ class Sky:
             self.delivered = other.delivered[:]
             self.spent = other.spent[:]
             self.uplinks = other.uplinks
+            self.cuts = other.cuts + 1
             self.joined = other.joined
 
     def on_air(self, phy, frequency_hz, us):
@@ -138,10 +141,10 @@ class Sky:
             return
         f_cnt = self.server.uplink(phy)[2]
         last = self.f_cnts[-1] if self.f_cnts else -1
-        # Two blocks: the power failed twice in the lives that the fork of a fork has
-        if not last < f_cnt <= last + 2 * F_CNT_BLOCK:
+        if not last < f_cnt <= last + 1 + self.cuts * F_CNT_BLOCK:
             raise FaultError(f"FCntUp {f_cnt} after {last}")
         self.f_cnts.append(f_cnt)
+        self.cuts = 0
         self.uplinks += 1
 
     def answer(self, phy, window):
