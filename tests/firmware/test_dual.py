@@ -15,7 +15,7 @@ from siel_hil.parts import Program, find_micropython, find_micropython32
 DUAL = Path(__file__).parent / "dual"
 ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / "tests" / "vectors" / "lorawan.json"
-SCRIPTS = ("behaviour", "vectors")
+SCRIPTS = ("activation", "traffic", "commands", "endurance", "vectors")
 CASES = [
     (script, name)
     for script in SCRIPTS
