@@ -5,6 +5,7 @@ A chip's own module adds its modes, its interrupts and what its SPI bus reaches.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ class LoraSettings:
     symbol_timeout: int = 0
 
 
-class LoraRadio:
+class LoraRadio(ABC):
     """One radio in the air (the medium's ``Receiver``); a chip's class says what its modes and interrupts do.
 
     Args:
@@ -101,31 +102,31 @@ class LoraRadio:
 
     # --- what the chip does at each event -----------------------------------------------------------------------
 
+    @abstractmethod
     def _tx_over(self) -> None:
         """The frame has left the antenna."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _rx_timeout(self) -> None:
         """No preamble came within the symbols that were asked for."""
-        raise NotImplementedError
 
-    def _preamble_found(self) -> None:
+    def _preamble_found(self) -> None:  # noqa: B027 - a chip without an interrupt for it does nothing
         """It follows a frame."""
 
+    @abstractmethod
     def _header_found(self, tx: Transmission) -> None:
         """The frame's header was readable."""
-        raise NotImplementedError
 
-    def _header_lost(self) -> None:
+    def _header_lost(self) -> None:  # noqa: B027 - a chip without an interrupt for it does nothing
         """The header was not readable."""
 
+    @abstractmethod
     def _store(self, reception: Reception, payload: bytes) -> None:
         """Keep a frame and what it was heard at."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _rx_over(self, crc_error: bool) -> None:
         """A frame is stored; the reception has ended unless it is continuous."""
-        raise NotImplementedError
 
     # --- violations -----------------------------------------------------------------------------------------------
 
